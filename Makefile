@@ -1,0 +1,60 @@
+# Everything a contributor runs. `make demo` and `make test` need Python, Go and make, nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+PACKAGES := autoscaler bootstrap cloudinit data hetzner kube lab
+
+.PHONY: help demo test test-alerts test-linux check lint types layers shell ci lock image-check build clean
+
+help:  ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/.synced: requirements/dev.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(BIN)/uv: $(VENV)/.synced
+
+demo: $(VENV)/.synced  ## The whole story on this machine: bootstrap, scale up, scale down, destroy
+	@mkdir -p build
+	$(BIN)/hk3s-lab demo --report build/demo-report.json
+
+test: $(VENV)/.synced  ## Tests that need neither root nor Debian packages
+	$(BIN)/pytest -m "not linux and not long"
+
+test-alerts: $(VENV)/.synced  ## Alert rules, firing and silent, through promtool
+	$(BIN)/python deploy/alerts/check.py
+
+test-linux: $(VENV)/.synced  ## Tests on booted Debian machines (root)
+	$(BIN)/pytest -m linux
+
+check: lint types layers shell  ## Lint, types, layers, shell
+
+lint: $(VENV)/.synced
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/.synced
+	$(BIN)/mypy $(foreach p,$(PACKAGES),-p hk3s_$(p)) tests
+
+layers: $(VENV)/.synced
+	$(BIN)/lint-imports
+
+shell: $(VENV)/.synced
+	git ls-files '*.sh' .ci/run | xargs $(BIN)/shellcheck
+
+image-check: $(VENV)/.synced  ## What the Dockerfile copies exists and installs, without a container builder
+	$(BIN)/python deploy/image_check.py
+
+ci: check test test-alerts image-check demo  ## All of it
+
+lock: $(VENV)/.synced  ## Renew the locked requirements
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 --output-file requirements/runtime.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 --extra exact --group dev --output-file requirements/dev.txt pyproject.toml requirements/build.in
+
+clean:
+	rm -rf build dist
