@@ -1,0 +1,147 @@
+"""The daemon's settings: one mounted file, written by `hk3s-bootstrap`, parsed once.
+
+NodePools are not here: they live in the cluster and change without a restart.
+"""
+
+from decimal import Decimal
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+DEFAULT_ENDPOINT = "https://api.hetzner.cloud/v1"
+Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
+
+
+class ConfigError(Exception):
+    """The file cannot be used; `problems` holds one line per problem, with place and cause."""
+
+    def __init__(self, path: Path, problems: tuple[str, ...]) -> None:
+        super().__init__(f"{path}: " + "; ".join(problems))
+        self.problems = problems
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True
+    )
+
+
+class HetznerSection(_Section):
+    """Where the API is; the token comes in a file of its own, named on the command line."""
+
+    endpoint: str = DEFAULT_ENDPOINT
+
+
+class NetworkSection(_Section):
+    """The private network, as bootstrap made it."""
+
+    id: int
+    range: IPv4Network
+    master_subnet: IPv4Network
+    worker_subnet: IPv4Network
+    dns: tuple[IPv4Address, ...]
+
+    @property
+    def gateway(self) -> IPv4Address:
+        """The first address of the network's range: Hetzner's gateway."""
+        return self.range[1]
+
+
+class ApiSection(_Section):
+    """How workers reach the API. `ca_hash` is 64 hex digits."""
+
+    address: IPv4Address
+    port: int = 6443
+    ca_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class ChecksumSection(_Section):
+    """SHA-256 of the k3s binary by architecture; empty: the release's own list decides."""
+
+    amd64: Sha256 = ""
+    arm64: Sha256 = ""
+
+
+class K3sSection(_Section):
+    """Which k3s workers install."""
+
+    version: str
+    artifacts_url: str
+    sha256: ChecksumSection = ChecksumSection()
+    embedded_registry: bool = False
+
+
+class SshSection(_Section):
+    """Keys that open workers. `key_ids` go into the create call, or Hetzner mails a password."""
+
+    key_ids: Annotated[tuple[int, ...], Field(min_length=1)]
+    authorized_keys: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class LimitsSection(_Section):
+    """Ceilings over all pools."""
+
+    max_servers: Annotated[int, Field(ge=0, le=1000)] = 10
+    max_euro_per_hour: Decimal | None = None
+
+
+class LoopSection(_Section):
+    """Timing, in seconds.
+
+    A batch of new pods closes `batch_idle_seconds` after the last or `batch_max_seconds` after the
+    first; without news the loop runs each `interval_seconds`.
+    """
+
+    batch_idle_seconds: float = 0.3
+    batch_max_seconds: float = 2.0
+    interval_seconds: float = 10.0
+    orphan_grace_seconds: float = 300.0
+    health_wait_seconds: float = 600.0
+
+
+class Config(_Section):
+    """All of it."""
+
+    cluster: str
+    hetzner: HetznerSection = HetznerSection()
+    network: NetworkSection
+    api: ApiSection
+    k3s: K3sSection
+    image: str
+    ssh: SshSection
+    limits: LimitsSection = LimitsSection()
+    loop: LoopSection = LoopSection()
+    paused: bool = False
+    namespace: str = "hk3s-system"
+
+
+def parse(path: Path) -> Config:
+    """Read the file.
+
+    Raises:
+        ConfigError: unreadable, not YAML, or wrong; all problems at once.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(path, (f"cannot be read: {error.strerror}",)) from error
+    except yaml.YAMLError as error:
+        raise ConfigError(path, (f"is not YAML: {error}",)) from error
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        problems = tuple(
+            f"{'.'.join(str(part) for part in issue['loc']) or '(whole file)'}: {issue['msg']}"
+            for issue in error.errors(include_input=False, include_url=False)
+        )
+        raise ConfigError(path, problems) from error
+
+
+def dump(config: Config) -> str:
+    """Write settings in the form that `parse` reads."""
+    values = config.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return yaml.safe_dump(values, sort_keys=False)

@@ -1,0 +1,56 @@
+"""One look at the world, and the settings that hold for the whole cluster."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from hk3s_autoscaler.model.node import JoinReport, Node, Server
+from hk3s_autoscaler.model.nodepool import NodePool
+from hk3s_autoscaler.model.offering import LearntLimit, Offering
+from hk3s_autoscaler.model.pod import DaemonSet, DisruptionBudget, Pod
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The facts of one loop, read in this order: nodes, then servers, then pods.
+
+    With servers first, a node that registers in between would look like a node without a server.
+    `servers` holds also the ones whose create call is under way (`status="requested"`).
+    `servers_read_at` says how old that list is; a server is read again just before any harm.
+    `healthy_since`: since when both APIs answer without a break, `None` while one does not.
+    `attachments_used` counts all members of the private network (Hetzner allows 100).
+    """
+
+    pools: tuple[NodePool, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    servers: tuple[Server, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    daemonsets: tuple[DaemonSet, ...] = ()
+    budgets: tuple[DisruptionBudget, ...] = ()
+    offerings: tuple[Offering, ...] = ()
+    learnt_limits: tuple[LearntLimit, ...] = ()
+    join_reports: tuple[JoinReport, ...] = ()
+    servers_read_at: datetime
+    healthy_since: datetime | None
+    attachments_used: int = 0
+    cluster_uid: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanConfig:
+    """Settings of the whole cluster that bound every plan.
+
+    `orphan_grace`: how long a server without a Node, or a Node without a server, is left alone.
+    `unfit_after`: a pod that should fit a Ready node but stays unschedulable that long counts as
+    not fitting there, for kube-scheduler is the judge.
+    `health_wait`: after losing Hetzner or the apiserver nothing is deleted for that long.
+    """
+
+    max_servers: int = 10
+    max_micro_eur_per_hour: int | None = None
+    max_attachments: int = 100
+    paused: bool = False
+    orphan_grace: timedelta = timedelta(minutes=5)
+    unfit_after: timedelta = timedelta(seconds=60)
+    health_wait: timedelta = timedelta(minutes=10)
+    max_orphan_share_percent: int = 20
+    expendable_priority_cutoff: int = -10
