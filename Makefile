@@ -52,9 +52,12 @@ image-check: $(VENV)/.synced  ## What the Dockerfile copies exists and installs,
 
 ci: check test test-alerts image-check demo  ## All of it
 
+COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 --upgrade
+
 lock: $(VENV)/.synced  ## Renew the locked requirements
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 --output-file requirements/runtime.txt pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 --extra exact --group dev --output-file requirements/dev.txt pyproject.toml requirements/build.in
+	$(COMPILE) --output-file requirements/runtime.txt pyproject.toml
+	$(COMPILE) --output-file requirements/build.txt requirements/build.in
+	$(COMPILE) --output-file requirements/dev.txt --extra exact --group dev pyproject.toml requirements/build.in
 
 clean:
 	rm -rf build dist
