@@ -1,0 +1,172 @@
+"""What the demo measured, as plain data: pure functions over logs and records.
+
+Times are seconds; those of requests and log lines are CLOCK_MONOTONIC and so comparable between
+processes. Money is euro, net.
+"""
+
+import json
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+CREATE_SERVER = "/servers"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """Something that happened, `t` seconds after the demo began."""
+
+    t: float
+    event: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Workers at the peak, once all pods ran, against the lower bound for those pods."""
+
+    eur_per_hour_bought: float
+    lower_bound_eur_per_hour: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times the bound was paid."""
+        return round(self.eur_per_hour_bought / self.lower_bound_eur_per_hour, 4)
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """The report of one demo; `failures` says what was promised and did not hold."""
+
+    failures: list[str] = field(default_factory=list)
+    timeline: list[Moment] = field(default_factory=list)
+    servers: list[dict[str, Any]] = field(default_factory=list)
+    pods_requested: int = 0
+    pods_running_peak: int = 0
+    reaction_samples: list[float] = field(default_factory=list)
+    join_samples: list[float] = field(default_factory=list)
+    api_calls: dict[str, int] = field(default_factory=dict)
+    cost: Cost | None = None
+    fallbacks: list[dict[str, Any]] = field(default_factory=list)
+    left_after_destroy: list[str] = field(default_factory=list)
+
+    def to_json(self) -> str:
+        """Render the report; `reaction_seconds` is the slowest sample, `join_seconds` the median."""
+        workers = sum(1 for s in self.servers if s["role"] == "worker")
+        values = {
+            "ok": not self.failures,
+            "failures": self.failures,
+            "timeline": [asdict(moment) for moment in self.timeline],
+            "servers": self.servers,
+            "pods": {"requested": self.pods_requested, "running_peak": self.pods_running_peak},
+            "reaction_seconds": round(max(self.reaction_samples, default=0.0), 4),
+            "reaction_samples": [round(s, 4) for s in self.reaction_samples],
+            "join_seconds": round(statistics.median(self.join_samples or [0.0]), 3),
+            "join_samples": [round(s, 3) for s in self.join_samples],
+            "api_calls": self.api_calls,
+            "api_calls_per_server": (
+                round(sum(self.api_calls.values()) / workers, 2) if workers else None
+            ),
+            "cost": (
+                {**asdict(self.cost), "ratio": self.cost.ratio} if self.cost is not None else None
+            ),
+            "fallbacks": self.fallbacks,
+            "left_after_destroy": self.left_after_destroy,
+        }
+        return json.dumps(values, indent=2) + "\n"
+
+
+def describe_servers(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Pick what the report tells of each server that ever was."""
+    return [
+        {
+            "name": record["name"],
+            "role": record["labels"].get("hk3s.dev/role", ""),
+            "server_type": record["server_type"],
+            "location": record["location"],
+            "public_ipv4": record["public_ipv4"],
+            "public_ipv6": record["public_ipv6"],
+            "private_ip": record["private_ips"][0] if record["private_ips"] else None,
+            "created_at": record["created"],
+            "deleted_at": record["deleted"],
+        }
+        for record in records
+    ]
+
+
+def count_calls(requests: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Count requests by method and path template, most frequent first."""
+    calls = Counter(f"{r['method']} {r['template']}" for r in requests)
+    return dict(calls.most_common())
+
+
+def parse_log(lines: Iterable[str]) -> list[dict[str, Any]]:
+    """Keep the lines of a structured log; what is not a JSON object is passed over."""
+    events = []
+    for line in lines:
+        if not line.startswith("{"):
+            continue
+        try:
+            event = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        events.append(event)
+    return events
+
+
+def reactions(
+    events: Sequence[Mapping[str, Any]], requests: Iterable[Mapping[str, Any]]
+) -> list[float]:
+    """Measure from the end of each batch window to the first POST /servers that answers it.
+
+    A batch that led to no create before the next batch closed has no sample.
+    """
+    closed = sorted(e["batch_closed"] for e in events if e.get("event") == "pods.observed")
+    posts = sorted(r["monotonic"] for r in requests if is_create(r))
+    samples = []
+    for index, start in enumerate(closed):
+        end = closed[index + 1] if index + 1 < len(closed) else float("inf")
+        first = next((p for p in posts if start <= p < end), None)
+        if first is not None:
+            samples.append(first - start)
+    return samples
+
+
+def joins(events: Iterable[Mapping[str, Any]]) -> list[float]:
+    """Collect how long each server took from its create call to a Ready node."""
+    return [float(e["seconds"]) for e in events if e.get("event") == "server.joined"]
+
+
+def sold_out(requests: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """List the creates that Hetzner refused for lack of capacity."""
+    return [
+        {"at": r["time"], "status": r["status"], "error": r["error"]}
+        for r in requests
+        if is_create(r) and r["error"] in {"resource_unavailable", "placement_error"}
+    ]
+
+
+def is_create(request: Mapping[str, Any]) -> bool:
+    """Whether a request of the log is a server's create call."""
+    return request["method"] == "POST" and request["template"] == CREATE_SERVER
+
+
+def euro_per_hour(server_types: Iterable[Mapping[str, Any]], name: str, location: str) -> float:
+    """Look a price up in the answer of GET /server_types.
+
+    Raises:
+        KeyError: the type is not sold in that location.
+    """
+    for server_type in server_types:
+        if server_type["name"] == name:
+            for price in server_type["prices"]:
+                if price["location"] == location:
+                    return float(price["price_hourly"]["net"])
+    raise KeyError(f"{name} is not sold in {location}")
+
+
+def parse_time(text: str) -> datetime:
+    """Read a timestamp of the API."""
+    return datetime.fromisoformat(text)
