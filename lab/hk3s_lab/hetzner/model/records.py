@@ -1,0 +1,218 @@
+"""What the emulated cloud keeps about each resource: frozen records, replaced whole."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+Labels = Mapping[str, str]
+ResourceKey = tuple[str, int]
+"""Type and id as the API spells them in `action.resources`: ("server", 42)."""
+
+
+class ServerStatus(StrEnum):
+    """The statuses of a server that the emulator can reach."""
+
+    INITIALIZING = "initializing"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    OFF = "off"
+    DELETING = "deleting"
+
+
+class ActionStatus(StrEnum):
+    """The statuses of an action."""
+
+    RUNNING = "running"
+    SUCCESS = "success"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Why an action failed."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """A change that takes time; `arguments` (JSON values) say what it will do when it ends."""
+
+    id: int
+    command: str
+    status: ActionStatus
+    started: datetime
+    finished: datetime | None = None
+    resources: tuple[ResourceKey, ...]
+    problem: Problem | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    locks: tuple[ResourceKey, ...] = ()
+    """What no other action may touch while this one runs."""
+    after: int | None = None
+    """The action that must succeed first."""
+    doom: Problem | None = None
+    """How the action will end, decided by a fault when it was started."""
+    seconds: float
+    """How long it takes once begun."""
+    begun: float | None = None
+    """Monotonic seconds; None while it waits for the action before it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SshKey:
+    """A public key; `fingerprint` is MD5 in colon notation, as the API shows it."""
+
+    id: int
+    name: str
+    created: datetime
+    labels: Labels
+    public_key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subnet:
+    """A part of a network, in one zone."""
+
+    type: str
+    ip_range: str
+    network_zone: str
+    vswitch_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkRoute:
+    """Traffic for `destination` goes to `gateway`."""
+
+    destination: str
+    gateway: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A private network."""
+
+    id: int
+    name: str
+    created: datetime
+    labels: Labels
+    ip_range: str
+    subnets: tuple[Subnet, ...] = ()
+    routes: tuple[NetworkRoute, ...] = ()
+    protected: bool = False
+    expose_routes_to_vswitch: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A firewall rule as the API keeps it."""
+
+    direction: str
+    protocol: str
+    port: str | None
+    source_ips: tuple[str, ...]
+    destination_ips: tuple[str, ...]
+    description: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """What a firewall is applied to: one server, or all that a label selector matches."""
+
+    server_id: int | None = None
+    selector: str | None = None
+    pending: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Firewall:
+    """A firewall for public interfaces."""
+
+    id: int
+    name: str
+    created: datetime
+    labels: Labels
+    rules: tuple[Rule, ...] = ()
+    applied_to: tuple[Application, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacementGroup:
+    """A spread group; its members are the servers that name it."""
+
+    id: int
+    name: str
+    created: datetime
+    labels: Labels
+    type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrimaryIp:
+    """A public address of a location, assigned to a server or waiting."""
+
+    id: int
+    name: str
+    created: datetime
+    labels: Labels
+    type: Literal["ipv4", "ipv6"]
+    ip: str
+    location: str
+    auto_delete: bool
+    assignee_id: int | None = None
+    protected: bool = False
+    deleted: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """Block storage; `size` in GB."""
+
+    id: int
+    name: str
+    created: datetime
+    labels: Labels
+    size: int
+    location: str
+    status: Literal["creating", "available"]
+    format: str | None = None
+    server_id: int | None = None
+    protected: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nic:
+    """A server's interface in a private network, from the moment its address is reserved."""
+
+    network_id: int
+    ip: str
+    alias_ips: tuple[str, ...]
+    mac: str
+    state: Literal["attaching", "ok", "updating", "detaching"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A server; its public addresses are the primary IPs whose assignee it is."""
+
+    id: int
+    name: str
+    created: datetime
+    labels: Labels
+    status: ServerStatus
+    server_type: str
+    location: str
+    image: str
+    architecture: str
+    user_data: str | None
+    ssh_keys: tuple[str, ...] = ()
+    nics: tuple[Nic, ...] = ()
+    placement_group: int | None = None
+    delete_protected: bool = False
+    rebuild_protected: bool = False
+    billed_from: datetime | None = None
+    deleted: datetime | None = None

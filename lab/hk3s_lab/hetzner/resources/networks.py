@@ -1,0 +1,272 @@
+"""Private networks: subnets, routes, members."""
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from hk3s_lab.hetzner import errors, listing, lookup
+from hk3s_lab.hetzner.body import Body
+from hk3s_lab.hetzner.call import (
+    CREATED,
+    NO_CONTENT,
+    OK,
+    Answer,
+    Call,
+    Route,
+    action_answer,
+    timestamp,
+)
+from hk3s_lab.hetzner.errors import ApiError
+from hk3s_lab.hetzner.events import ServerNetworkChanged
+from hk3s_lab.hetzner.model import addresses
+from hk3s_lab.hetzner.model.addresses import AddressProblem
+from hk3s_lab.hetzner.model.records import Network, NetworkRoute, Subnet
+from hk3s_lab.hetzner.resources import actions
+
+_SUBNET_TYPES = ("cloud", "server", "vswitch")
+
+
+def create(call: Call) -> Answer:
+    """Make a network with its first subnets and routes."""
+    body = call.body
+    body.only("name", "ip_range", "labels", "subnets", "routes", "expose_routes_to_vswitch")
+    network = Network(
+        id=0,
+        name=body.name(required=True),
+        created=call.now,
+        labels=body.labels() or {},
+        ip_range=body.text("ip_range", required=True),
+        expose_routes_to_vswitch=body.flag("expose_routes_to_vswitch"),
+    )
+    subnets = [_subnet(call, part) for part in body.objects("subnets")]
+    routes = [_route(part) for part in body.objects("routes")]
+    body.check()
+    try:
+        network = replace(network, ip_range=str(addresses.network_range(network.ip_range)))
+        for subnet in subnets:
+            network = _with_subnet(network, subnet)
+        for route in routes:
+            addresses.check_route(network, route)
+            network = replace(network, routes=(*network.routes, route))
+    except AddressProblem as problem:
+        raise errors.from_address_problem(problem) from None
+    lookup.check_name(call.project.networks.values(), network.name)
+    lookup.check_room(call, "networks", "network_limit", len(call.project.networks) + 1)
+    network = replace(network, id=call.world.new_id())
+    call.project.networks[network.id] = network
+    call.touched.append(network.id)
+    return Answer(CREATED, {"network": view(call, network)})
+
+
+def list_all(call: Call) -> Answer:
+    """List the networks."""
+    found = listing.by_name_and_labels(call, call.project.networks.values())
+    ordered = listing.ordered(call, found, listing.BY_ID_NAME_OR_CREATED)
+    return listing.page(call, "networks", ordered, lambda network: view(call, network))
+
+
+def get(call: Call) -> Answer:
+    """Return one network."""
+    network = lookup.wanted(call, call.project.networks, "network")
+    return Answer(OK, {"network": view(call, network)})
+
+
+def update(call: Call) -> Answer:
+    """Change name, labels or the exposure of routes."""
+    call.body.only("name", "labels", "expose_routes_to_vswitch")
+    network = _free(call)
+    expose = call.body.optional_flag("expose_routes_to_vswitch", network.expose_routes_to_vswitch)
+    name, labels = lookup.new_name_and_labels(call.body, network, call.project.networks.values())
+    changed = replace(network, name=name, labels=labels, expose_routes_to_vswitch=expose)
+    call.project.networks[network.id] = changed
+    return Answer(OK, {"network": view(call, changed)})
+
+
+def delete(call: Call) -> Answer:
+    """Delete a network; whoever was attached loses the interface at once."""
+    network = _free(call)
+    if network.protected:
+        raise errors.protected("network")
+    del call.project.networks[network.id]
+    for server in list(call.project.servers.values()):
+        kept = tuple(nic for nic in server.nics if nic.network_id != network.id)
+        if kept != server.nics:
+            call.project.update_server(server.id, nics=kept)
+            call.world.emit(ServerNetworkChanged(server.id))
+    return Answer(NO_CONTENT)
+
+
+def members(call: Call) -> Answer:
+    """List who has an address in the network."""
+    network = lookup.wanted(call, call.project.networks, "network")
+    views: list[dict[str, Any]] = [
+        {
+            "id": server.id,
+            "type": "server",
+            "ip": nic.ip,
+            "alias_ips": list(nic.alias_ips),
+            "subnet": addresses.subnet_of(network, nic.ip),
+            "status": "detaching" if server.deleted else nic.state,
+        }
+        for server, nic in call.project.members(network.id)
+    ]
+    return listing.page(call, "members", views, lambda member: member)
+
+
+def add_subnet(call: Call) -> Answer:
+    """Add a subnet; without a range, the first free /24."""
+    call.body.only("type", "ip_range", "network_zone", "vswitch_id")
+    subnet = _subnet(call, call.body)
+    call.body.check()
+    network = _free(call)
+    room = len(network.subnets) + 1
+    lookup.check_room(call, "subnets_per_network", "network_subnet_limit", room)
+    try:
+        added = _with_subnet(network, subnet).subnets[-1]
+    except AddressProblem as problem:
+        raise errors.from_address_problem(problem) from None
+    return _start(call, network, "add_subnet", asdict(added))
+
+
+def delete_subnet(call: Call) -> Answer:
+    """Remove a subnet that nobody uses."""
+    call.body.only("ip_range")
+    ip_range = call.body.text("ip_range", required=True)
+    call.body.check()
+    network = _free(call)
+    if ip_range not in {subnet.ip_range for subnet in network.subnets}:
+        raise errors.not_found("subnet", ip_range)
+    for _, nic in call.project.members(network.id):
+        used = (nic.ip, *nic.alias_ips)
+        if any(addresses.subnet_of(network, ip) == ip_range for ip in used):
+            raise ApiError("resource_in_use", "the subnet has attached resources")
+    return _start(call, network, "delete_subnet", {"ip_range": ip_range})
+
+
+def add_route(call: Call) -> Answer:
+    """Add a route."""
+    call.body.only("destination", "gateway")
+    route = _route(call.body)
+    call.body.check()
+    network = _free(call)
+    room = len(network.routes) + 1
+    lookup.check_room(call, "routes_per_network", "network_route_limit", room)
+    try:
+        addresses.check_route(network, route)
+    except AddressProblem as problem:
+        raise errors.from_address_problem(problem) from None
+    return _start(call, network, "add_route", asdict(route))
+
+
+def delete_route(call: Call) -> Answer:
+    """Remove a route."""
+    call.body.only("destination", "gateway")
+    route = _route(call.body)
+    call.body.check()
+    network = _free(call)
+    if route not in network.routes:
+        raise errors.not_found("route", route.destination)
+    return _start(call, network, "delete_route", asdict(route))
+
+
+def change_ip_range(call: Call) -> Answer:
+    """Let the network grow."""
+    call.body.only("ip_range")
+    text = call.body.text("ip_range", required=True)
+    call.body.check()
+    network = _free(call)
+    try:
+        wanted = addresses.extended_range(network, text)
+    except AddressProblem as problem:
+        raise errors.from_address_problem(problem) from None
+    return _start(call, network, "change_ip_range", {"ip_range": str(wanted)})
+
+
+def change_protection(call: Call) -> Answer:
+    """Protect against deletion, or no longer."""
+    call.body.only("delete")
+    network = _free(call)
+    wanted = call.body.optional_flag("delete", network.protected)
+    call.body.check()
+    return _start(call, network, "change_protection", {"delete": wanted})
+
+
+def view(call: Call, network: Network) -> dict[str, Any]:
+    """Return the network as the API shows it."""
+    attached = [
+        server.id
+        for server, nic in call.project.members(network.id)
+        if server.deleted is None and nic.state != "attaching"
+    ]
+    return {
+        "id": network.id,
+        "name": network.name,
+        "ip_range": network.ip_range,
+        "subnets": [_subnet_view(network, subnet) for subnet in network.subnets],
+        "routes": [asdict(route) for route in network.routes],
+        "servers": attached,
+        "load_balancers": [],
+        "protection": {"delete": network.protected},
+        "labels": dict(network.labels),
+        "created": timestamp(network.created),
+        "expose_routes_to_vswitch": network.expose_routes_to_vswitch,
+    }
+
+
+def _subnet_view(network: Network, subnet: Subnet) -> dict[str, Any]:
+    return {
+        "type": subnet.type,
+        "ip_range": subnet.ip_range,
+        "network_zone": subnet.network_zone,
+        "gateway": addresses.gateway(network.ip_range),
+        "vswitch_id": subnet.vswitch_id,
+    }
+
+
+def _free(call: Call) -> Network:
+    call.touched.append(call.id(kind="network"))
+    return lookup.free_network(call, call.id(kind="network"))
+
+
+def _start(call: Call, network: Network, command: str, arguments: dict[str, Any]) -> Answer:
+    action = call.start(command, [("network", network.id)], arguments=arguments)
+    return action_answer(call, action)
+
+
+def _with_subnet(network: Network, subnet: Subnet) -> Network:
+    added = addresses.new_subnet(network, subnet, has_range=bool(subnet.ip_range))
+    return replace(network, subnets=(*network.subnets, added))
+
+
+def _subnet(call: Call, body: Body) -> Subnet:
+    kind = body.text("type", required=True, choices=_SUBNET_TYPES)
+    zone = body.text("network_zone", required=True, choices=call.world.catalog.zones())
+    vswitch_id = body.number("vswitch_id")
+    if (kind == "vswitch") != (vswitch_id is not None):
+        body.note("vswitch_id", "goes with subnets of type vswitch")
+    return Subnet(
+        type=kind, ip_range=body.text("ip_range"), network_zone=zone, vswitch_id=vswitch_id
+    )
+
+
+def _route(body: Body) -> NetworkRoute:
+    return NetworkRoute(
+        destination=body.text("destination", required=True),
+        gateway=body.text("gateway", required=True),
+    )
+
+
+ROUTES = (
+    Route("GET", "/networks", list_all),
+    Route("POST", "/networks", create, has_body=True),
+    *actions.routes_of("networks", "network"),
+    Route("GET", "/networks/{id}", get),
+    Route("PUT", "/networks/{id}", update, has_body=True),
+    Route("DELETE", "/networks/{id}", delete),
+    Route("GET", "/networks/{id}/members", members),
+    Route("POST", "/networks/{id}/actions/add_subnet", add_subnet, has_body=True),
+    Route("POST", "/networks/{id}/actions/delete_subnet", delete_subnet, has_body=True),
+    Route("POST", "/networks/{id}/actions/add_route", add_route, has_body=True),
+    Route("POST", "/networks/{id}/actions/delete_route", delete_route, has_body=True),
+    Route("POST", "/networks/{id}/actions/change_ip_range", change_ip_range, has_body=True),
+    Route("POST", "/networks/{id}/actions/change_protection", change_protection, has_body=True),
+)
