@@ -1,0 +1,14 @@
+"""The one error that the lab shows to a person."""
+
+
+class LabError(Exception):
+    """The lab cannot go on; `fix` says what the person in front of it can do about it."""
+
+    def __init__(self, message: str, fix: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+    def __str__(self) -> str:
+        """Both parts, as one line."""
+        return f"{self.message} ({self.fix})"
