@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from hk3s_autoscaler.model.offering import OfferingKey
-from hk3s_autoscaler.model.pod import Taint
+from hk3s_autoscaler.model.pod import PodKey, Taint
 from hk3s_autoscaler.model.resources import Resources
 
 ServerStatus = Literal[
@@ -30,6 +30,7 @@ class Node:
     `server_id` comes from `spec.providerID`, 0 until known.
     `unneeded_since` and `draining_since` are our annotations: they survive a restart of the daemon.
     `draining_reason` says why, for events and metrics after a restart.
+    `ready_since` is when the Ready condition last became true, `None` when unknown or not ready.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Node:
     pool: str = ""
     server_id: int = 0
     ready: bool = True
+    ready_since: datetime | None = None
     not_ready_since: datetime | None = None
     unschedulable: bool = False
     unneeded_since: datetime | None = None
@@ -60,6 +62,8 @@ class Server:
     keeps old prices for existing servers.
     `cluster_uid` is the kube-system UID in its label; another one means another cluster.
     `token_expires_at` is when its join token ends: from then on it can no longer join.
+    `bought_for` are the pods of the `CreateServer` that made it, while the daemon remembers them:
+    a hint for where they are expected, never the truth.
     """
 
     name: str
@@ -74,6 +78,7 @@ class Server:
     attached: bool = False
     locked: bool = False
     token_expires_at: datetime | None = None
+    bought_for: tuple[PodKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
