@@ -105,5 +105,7 @@ def _random_text(length: int, random_bytes: RandomBytes) -> str:
     text = ""
     while len(text) < length:
         drawn = random_bytes(2 * length)
-        text += "".join(_TOKEN_ALPHABET[byte % len(_TOKEN_ALPHABET)] for byte in drawn if byte < limit)
+        text += "".join(
+            _TOKEN_ALPHABET[byte % len(_TOKEN_ALPHABET)] for byte in drawn if byte < limit
+        )
     return text[:length]

@@ -216,18 +216,48 @@ def reserved(cores: int, memory_bytes: int, *, control_plane: bool = False) -> R
     )
 
 
-# What k3s and its kubelet write to the journal, as extended regular expressions; first match wins.
-# Sources: k3s pkg/clientaccess/token.go, pkg/agent/config/config.go (node password),
-# kubernetes cmd/kubelet/app/options (labels), plugin/pkg/admission/noderestriction,
-# urfave/cli (flags).
+@dataclasses.dataclass(frozen=True, slots=True)
+class JournalError:
+    """An error of the step `join`, recognized by what k3s or its kubelet wrote to the journal."""
+
+    code: str
+    pattern: str
+    """An extended regular expression."""
+    message: str
+
+
+# First match wins. Sources: k3s pkg/clientaccess/token.go (CA hash), pkg/agent/config/config.go
+# (node password), k3s-io/k3s#7797 (what an expired token looks like), kubernetes
+# cmd/kubelet/app/options (labels), plugin/pkg/admission/noderestriction, urfave/cli (flags).
 JOURNAL_ERRORS = (
-    ("ca-hash-mismatch", "token CA hash does not match"),
-    ("name-taken", "[Nn]ode password rejected"),
-    ("token-rejected", "401 Unauthorized|[Nn]ot authorized|token is (expired|invalid)"),
-    ("label-forbidden", "labels specified with --node-labels|is not allowed to (set|modify)"),
-    ("bad-config", "flag provided but not defined|unknown flag|failed to parse config"),
-    (
+    JournalError(
+        "ca-hash-mismatch",
+        "token CA hash does not match",
+        "the API's CA does not have the expected hash",
+    ),
+    JournalError(
+        "name-taken",
+        "[Nn]ode password rejected",
+        "another machine registered under this name",
+    ),
+    JournalError(
+        "token-rejected",
+        "401 Unauthorized|[Nn]ot authorized",
+        "the API does not accept the join token",
+    ),
+    JournalError(
+        "label-forbidden",
+        "labels specified with --node-labels|is not allowed to (set|modify)",
+        "the node may not give itself one of its labels",
+    ),
+    JournalError(
+        "bad-config",
+        "flag provided but not defined|unknown flag|failed to parse",
+        "k3s does not accept its configuration",
+    ),
+    JournalError(
         "api-unreachable",
         "connection refused|no route to host|i/o timeout|deadline exceeded|connection reset",
+        "the API does not answer",
     ),
 )
