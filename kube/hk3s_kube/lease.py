@@ -180,9 +180,9 @@ class LeaseElector:
         self.holder = lease["spec"].get("holderIdentity") or ""
 
     async def _create(self) -> None:
-        # A Lease that was seen held and then vanished may still be somebody's; one that nobody
-        # ever saw is nobody's.
-        clean = not self.holder or self.holder == self._identity
+        # A Lease that was seen and then vanished may still be somebody's; one that nobody ever
+        # saw is nobody's, and one that vanished while we lead is ours.
+        clean = self._term is not None or self.holder is None
         now = self._clock.monotonic()
         spec = self._spec({}, transitions=0)
         manifest: Json = {
@@ -216,12 +216,10 @@ class LeaseElector:
         transitions = int(lease["spec"].get("leaseTransitions") or 0)
         renewed = await self._put(lease, self._spec(lease["spec"], transitions=transitions))
         self._observe(renewed)
-        if self._term is not None:
-            self._term = self._last_term = _Term(renewed_at=now, writes_from=self._term.writes_from)
-        elif writes_from is not None:
-            self._begin(now, clean=True, writes_from=writes_from)
-        else:
+        if self._term is None and writes_from is None:
             self._begin(now, clean=False)
+        else:
+            self._begin(now, clean=True, writes_from=writes_from or 0.0)
 
     async def _put(self, lease: Json, spec: Json) -> Json:
         # The resource version in the metadata makes this a compare-and-swap.
@@ -238,7 +236,9 @@ class LeaseElector:
         }
 
     def _begin(self, sent_at: float, *, clean: bool, writes_from: float = 0.0) -> None:
-        if not clean:
+        if self._term is not None:
+            writes_from = self._term.writes_from
+        elif not clean:
             # The old leader's fence has closed; what passed it before may still be on its way.
             writes_from = self._clock.monotonic() + self._times.duration + self._times.write
         began = self._term is None

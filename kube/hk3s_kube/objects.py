@@ -6,6 +6,7 @@ seconds with ten thousand pods.
 """
 
 from datetime import datetime
+from typing import Any
 
 from msgspec import Struct, field
 
@@ -530,6 +531,13 @@ class CsiNode(KubeObject, frozen=True):
     spec: CsiNodeSpec = CsiNodeSpec()
 
 
+class NodePoolObject(KubeObject, frozen=True):
+    """A NodePool as it is stored; `nodepool_check.read` makes the model of it."""
+
+    spec: dict[str, Any] = field(default_factory=dict)
+    status: dict[str, Any] = field(default_factory=dict)
+
+
 # Where each kind is listed, over all namespaces.
 PATHS: dict[type[KubeObject], str] = {
     Pod: "/api/v1/pods",
@@ -541,6 +549,7 @@ PATHS: dict[type[KubeObject], str] = {
     PodDisruptionBudget: "/apis/policy/v1/poddisruptionbudgets",
     StorageClass: "/apis/storage.k8s.io/v1/storageclasses",
     VolumeAttachment: "/apis/storage.k8s.io/v1/volumeattachments",
+    NodePoolObject: "/apis/hk3s.dev/v1alpha1/nodepools",
     CsiNode: "/apis/storage.k8s.io/v1/csinodes",
 }
 
