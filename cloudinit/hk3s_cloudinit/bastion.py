@@ -1,5 +1,7 @@
 """The bastion's rules: NAT for the nodes, the API for allowed callers, nothing else."""
 
+import ipaddress
+
 from hk3s_cloudinit.files import ETC, File, script
 from hk3s_cloudinit.node import BastionParams
 
@@ -27,6 +29,7 @@ def ruleset(params: BastionParams) -> str:
     `@WAN@` (the interface of the default route) and `@NIC@` (the private one) are filled in on
     the machine. Forwarded callers are masqueraded to the bastion's private address, so that the
     API answers even when the master has lost its default route.
+    Raises ValueError for sources that are no IPv4 networks: the bastion has no other address.
     """
     private = params.private_address
     prerouting = [
@@ -80,7 +83,8 @@ table inet hk3s_bastion {{
 
 def _elements(sources: tuple[str, ...]) -> str:
     """Return the set's elements; without any the set stays empty and nobody gets in."""
-    return _lines([f"elements = {{ {', '.join(sources)} }}"]) if sources else ""
+    networks = [str(ipaddress.IPv4Network(source)) for source in sources]
+    return _lines([f"elements = {{ {', '.join(networks)} }}"]) if networks else ""
 
 
 def _lines(rules: list[str]) -> str:

@@ -10,7 +10,7 @@ filled in by `scripts/network.sh`: `@NIC@`, the name of the NIC whose MAC starts
 import dataclasses
 
 from hk3s_cloudinit.files import ETC, File
-from hk3s_cloudinit.node import BastionParams, NetworkParams, ServerParams
+from hk3s_cloudinit.node import BastionParams, ServerParams
 from hk3s_data.k3s import OsFamily
 
 METADATA = "169.254.169.254/32"
@@ -21,12 +21,14 @@ class Stack:
     """The files of one way to configure a network.
 
     `@ROUTES@` becomes the routes in `route`'s form (`@DESTINATION@`, `@GATEWAY@`, `@INDEX@`),
-    `@DNS@` the resolvers joined by `dns_separator`.
+    `@DNS@` the resolvers joined by `dns_separator`, `@DUAL@` on a bastion `dual_homed`: what keeps
+    DHCP's routes, the one to the metadata service above all, from shadowing the public NIC's.
     """
 
     name: str
     files: tuple[File, ...]
     route: str
+    dual_homed: str
     dns_separator: str = " "
 
 
@@ -35,6 +37,7 @@ class Stack:
 NETWORKD = Stack(
     name="networkd",
     route="\n[Route]\nDestination=@DESTINATION@\nGateway=@GATEWAY@\nGatewayOnLink=yes\n",
+    dual_homed="UseRoutes=no\n",
     files=(
         File(
             path="/etc/systemd/network/05-hk3s.network",
@@ -51,7 +54,7 @@ DNS=@DNS@
 UseMTU=yes
 UseDNS=no
 UseHostname=no
-@ROUTES@""",
+@DUAL@@ROUTES@""",
         ),
     ),
 )
@@ -59,18 +62,20 @@ UseHostname=no
 _LEASE_HOOK = """\
 case "${interface:-}:${reason:-}" in
 @NIC@:BOUND|@NIC@:RENEW|@NIC@:REBIND|@NIC@:REBOOT)
-@ROUTES@  [ -L /etc/resolv.conf ] || cp /etc/hk3s/resolv.conf /etc/resolv.conf
+@ROUTES@@DUAL@  [ -L /etc/resolv.conf ] || cp /etc/hk3s/resolv.conf /etc/resolv.conf
   ;;
 esac
 """
 
 # An if-up script would lose the route at the first expired lease: the DHCP client's own hooks run
-# at each of its events. dhclient and dhcpcd name the variables alike.
+# at each of its events. dhclient and dhcpcd name the variables alike. The name sorts after
+# dhclient's own rfc3442-classless-routes.
 IFUPDOWN = Stack(
     name="ifupdown",
     route="  ip -4 route replace @DESTINATION@ via @GATEWAY@ dev @NIC@ onlink || :\n",
+    dual_homed=f"  ip -4 route del {METADATA} dev @NIC@ 2>/dev/null || :\n",
     files=(
-        File(path="/etc/dhcp/dhclient-exit-hooks.d/hk3s", content=_LEASE_HOOK),
+        File(path="/etc/dhcp/dhclient-exit-hooks.d/zz-hk3s", content=_LEASE_HOOK),
         File(path="/etc/dhcpcd.exit-hook", content=_LEASE_HOOK),
         File(
             path="/etc/network/interfaces.d/60-hk3s",
@@ -82,6 +87,7 @@ IFUPDOWN = Stack(
 NETWORKMANAGER = Stack(
     name="networkmanager",
     route="route@INDEX@=@DESTINATION@,@GATEWAY@\nroute@INDEX@_options=onlink=true\n",
+    dual_homed="ignore-auto-routes=true\n",
     dns_separator=";",
     files=(
         File(
@@ -101,7 +107,7 @@ method=auto
 ignore-auto-dns=true
 dhcp-timeout=2147483647
 dns=@DNS@
-@ROUTES@
+@DUAL@@ROUTES@
 [ipv6]
 method=ignore
 """,
@@ -125,11 +131,10 @@ def stack_names(family: OsFamily) -> tuple[str, ...]:
 
 def network_files(params: ServerParams) -> list[File]:
     """Return the templates of the family's stacks, each below the stack's own directory."""
-    routes = _routes(params)
     return [
         File(
             path=f"{ETC}/network/{stack.name}{file.path}",
-            content=_fill(file.content, stack, routes, params.network),
+            content=_fill(file.content, stack, params),
             permissions=file.permissions,
         )
         for stack in STACKS[params.network.os_family]
@@ -137,24 +142,25 @@ def network_files(params: ServerParams) -> list[File]:
     ]
 
 
-def _routes(params: ServerParams) -> tuple[str, ...]:
-    """Return the destinations that are reached through the private gateway.
+def _fill(content: str, stack: Stack, params: ServerParams) -> str:
+    """Fill in all but what only the machine knows.
 
-    Metadata is pinned: through the NAT route it would answer with the bastion's identity.
-    The bastion, which has a public NIC, must keep both its default route and metadata there.
+    Metadata is pinned to the private gateway: through the NAT route it would answer with the
+    bastion's identity. The bastion keeps its default route, its resolvers and metadata on its
+    public NIC and reaches only the private range through this one.
     """
+    network = params.network
     if isinstance(params, BastionParams):
-        return (params.network.ip_range,)
-    return ("0.0.0.0/0", METADATA)
-
-
-def _fill(content: str, stack: Stack, routes: tuple[str, ...], network: NetworkParams) -> str:
-    lines = "".join(
+        destinations, dual_homed, dns = (network.ip_range,), stack.dual_homed, ()
+    else:
+        destinations, dual_homed, dns = ("0.0.0.0/0", METADATA), "", network.dns
+    routes = "".join(
         stack.route.replace("@DESTINATION@", destination).replace("@INDEX@", str(index))
-        for index, destination in enumerate(routes, start=1)
+        for index, destination in enumerate(destinations, start=1)
     )
     return (
-        content.replace("@ROUTES@", lines)
+        content.replace("@ROUTES@", routes)
+        .replace("@DUAL@", dual_homed)
         .replace("@GATEWAY@", network.gateway)
-        .replace("@DNS@", stack.dns_separator.join(network.dns))
+        .replace("@DNS@", stack.dns_separator.join(dns))
     )
