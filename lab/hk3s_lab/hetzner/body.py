@@ -39,7 +39,7 @@ class Body:
     """
 
     def __init__(self, value: Mapping[str, Any], path: str = "") -> None:
-        self._value = value
+        self.value = value
         self._path = path
         self.problems: dict[str, list[str]] = {}
 
@@ -54,11 +54,15 @@ class Body:
 
     def has(self, field: str) -> bool:
         """Tell whether the field is present and not null."""
-        return self._value.get(field) is not None
+        return self.value.get(field) is not None
+
+    def is_object(self, field: str) -> bool:
+        """Tell whether the field holds an object."""
+        return isinstance(self.value.get(field), dict)
 
     def only(self, *fields: str) -> None:
         """Note every field that is none of these."""
-        for field in self._value:
+        for field in self.value:
             if field not in fields:
                 self.note(field, "is not a known field")
 
@@ -97,7 +101,7 @@ class Body:
 
     def reference(self, field: str, *, required: bool = False) -> str:
         """Read an id or a name, as text."""
-        value = self._value.get(field)
+        value = self.value.get(field)
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
         return self.text(field, required=required)
@@ -134,7 +138,7 @@ class Body:
 
     def objects(self, field: str, *, required: bool = False) -> list["Body"]:
         """Read a list of objects, which note their problems here."""
-        if required and field not in self._value:
+        if required and field not in self.value:
             self.note(field, MISSING)
         found = []
         for index, value in enumerate(self._list(field)):
@@ -185,7 +189,7 @@ class Body:
         return value if isinstance(value, list) else []
 
     def _get(self, field: str, kind: type, *, required: bool) -> Any:  # noqa: ANN401 - JSON
-        value = self._value.get(field)
+        value = self.value.get(field)
         if value is None:
             if required:
                 self.note(field, MISSING)

@@ -110,7 +110,7 @@ class World:
         if fate is not None:
             problem = fate.problem
             if fate.hang_seconds is not None:
-                seconds = fate.hang_seconds
+                seconds = fate.hang_seconds / self.speed
         action = Action(
             id=self.new_id(),
             command=command,

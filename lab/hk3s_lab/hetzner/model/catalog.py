@@ -45,6 +45,10 @@ class Catalog:
             if available is not None:
                 self.overrides[pattern] = available
 
+    def is_pattern(self, text: str) -> bool:
+        """Tell whether a stock pattern matches anything that is listed."""
+        return any(fnmatchcase(key, text) for key in self.stock())
+
     def location(self, name_or_id: str) -> dict[str, Any] | None:
         """Return a location."""
         return _find(self.locations, name_or_id)

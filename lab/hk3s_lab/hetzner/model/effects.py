@@ -78,7 +78,16 @@ def fail(moment: Moment) -> None:
 def forget_server(moment: Moment, server: Server) -> None:
     """Free all that a server that is no more still holds, and keep it for the bill."""
     project = moment.project
-    deleted = server.deleted or moment.now
+    addresses = {
+        ip.type: ip.ip for ip in project.primary_ips.values() if ip.assignee_id == server.id
+    }
+    last = replace(
+        server,
+        deleted=server.deleted or moment.now,
+        status=ServerStatus.DELETING,
+        last_ipv4=addresses.get("ipv4"),
+        last_ipv6=addresses.get("ipv6"),
+    )
     for ip in [ip for ip in project.primary_ips.values() if ip.assignee_id == server.id]:
         if ip.auto_delete:
             del project.primary_ips[ip.id]
@@ -92,7 +101,7 @@ def forget_server(moment: Moment, server: Server) -> None:
         kept = tuple(a for a in firewall.applied_to if a.server_id != server.id)
         project.firewalls[firewall.id] = replace(firewall, applied_to=kept)
     del project.servers[server.id]
-    project.gone_servers.append(replace(server, deleted=deleted))
+    project.gone_servers.append(last)
 
 
 def _nothing(_moment: Moment) -> None:
@@ -262,10 +271,8 @@ def _volume_lost(moment: Moment) -> None:
     moment.project.volumes.pop(moment.resource("volume"), None)
 
 
-def _grouped(moment: Moment) -> None:
-    moment.project.update_server(
-        moment.resource("server"), placement_group=moment.action.arguments["placement_group"]
-    )
+def _ungrouped(moment: Moment) -> None:
+    moment.project.update_server(moment.resource("server"), placement_group=None)
 
 
 def _protection_changed(moment: Moment) -> None:
@@ -305,8 +312,7 @@ SUCCESS: Mapping[str, Effect] = {
     "unassign_primary_ip": _unassigned,
     "create_volume": _volume_ready,
     "change_protection": _protection_changed,
-    "add_to_placement_group": _grouped,
-    "remove_from_placement_group": _grouped,
+    "remove_from_placement_group": _ungrouped,
 }
 
 FAILURE: Mapping[str, Effect] = {
@@ -316,6 +322,7 @@ FAILURE: Mapping[str, Effect] = {
     "detach_from_network": _attached,
     "apply_firewall": _firewall_removed,
     "assign_primary_ip": _unassigned,
+    "add_to_placement_group": _ungrouped,
     "create_volume": _volume_lost,
     # The API has already said that the server is gone; it stays so.
     "delete_server": _deleted,

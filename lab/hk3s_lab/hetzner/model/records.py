@@ -216,3 +216,6 @@ class Server:
     rebuild_protected: bool = False
     billed_from: datetime | None = None
     deleted: datetime | None = None
+    last_ipv4: str | None = None
+    last_ipv6: str | None = None
+    """The public addresses it had, once it is gone."""

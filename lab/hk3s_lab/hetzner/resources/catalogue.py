@@ -6,7 +6,7 @@ from hk3s_lab.hetzner import errors, listing
 from hk3s_lab.hetzner.call import OK, Answer, Call, Route
 from hk3s_lab.hetzner.errors import ApiError
 
-_DATACENTERS_REMOVED = "https://docs.hetzner.cloud/changelog#2025-12-16-phasing-out-datacenters"
+_DATACENTERS_REMOVED = "https://docs.hetzner.cloud/changelog#2026-06-02-datacenters-deprecated"
 _IMAGE_TYPES = ("system", "app", "snapshot", "backup")
 _IMAGE_STATUSES = ("available", "creating", "unavailable")
 _ARCHITECTURES = ("x86", "arm")

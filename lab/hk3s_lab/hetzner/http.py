@@ -1,0 +1,150 @@
+"""The socket side: aiohttp requests in, replies out, one log entry each."""
+
+import json
+from email.utils import format_datetime
+from urllib.parse import parse_qsl
+
+import structlog
+from aiohttp import web
+
+from hk3s_lab.clock import Clock
+from hk3s_lab.hetzner import control, gate
+from hk3s_lab.hetzner.control import Control
+from hk3s_lab.hetzner.errors import ApiError, route_not_found
+from hk3s_lab.hetzner.faults import Effect
+from hk3s_lab.hetzner.gate import Gate, Reply, Visit, failure
+from hk3s_lab.hetzner.request_log import Entry, RequestLog
+
+log = structlog.get_logger("hetzner")
+
+_SERVER_ERROR = 500
+_READS = ("GET", "HEAD")
+
+
+class HttpServer:
+    """Serves the API below /v1 and the control endpoint below /_lab on one port."""
+
+    def __init__(
+        self, *, gate: Gate, control: Control, request_log: RequestLog, clock: Clock
+    ) -> None:
+        self._gate = gate
+        self._control = control
+        self._log = request_log
+        self._clock = clock
+        self._runner: web.ServerRunner | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; returns the port."""
+        server = web.Server(self._handle, access_log=None)
+        self._runner = web.ServerRunner(server, shutdown_timeout=1.0)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port).start()
+        return int(self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Close all connections."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        path = request.rel_url.raw_path
+        try:
+            raw: bytes | None = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            raw = None
+        try:
+            if path.startswith(f"{control.BASE}/"):
+                return await self._handle_control(request, path, raw)
+            return await self._handle_api(request, path, raw)
+        except Exception:
+            # The last line: clients still get an answer in the API's shape.
+            log.exception("request.crashed", method=request.method, path=path)
+            reply = failure(ApiError("server_error", "internal error of the emulator"), {})
+            return self._respond(reply)
+
+    async def _handle_control(
+        self, request: web.BaseRequest, path: str, raw: bytes | None
+    ) -> web.Response:
+        name = path.removeprefix(f"{control.BASE}/")
+        try:
+            body = await self._control.handle(request.method, name, dict(request.query), raw)
+        except ApiError as error:
+            return self._respond(failure(error, {}))
+        return self._respond(Reply(200, json.dumps(body).encode(), {}))
+
+    async def _handle_api(
+        self, request: web.BaseRequest, path: str, raw: bytes | None
+    ) -> web.Response:
+        number, arrived, moment = (
+            self._log.next_number(),
+            self._clock.monotonic(),
+            self._clock.now(),
+        )
+        below = path.removeprefix(gate.BASE) if path.startswith(f"{gate.BASE}/") else "/"
+        visit = Visit(
+            method=request.method,
+            path=below,
+            url=f"http://{request.host}{path}",
+            query=parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True),
+            authorization=request.headers.get("Authorization", ""),
+            raw_body=raw,
+        )
+        dropped, reply = await self._answer(visit)
+        entry = Entry(
+            seq=number,
+            monotonic=arrived,
+            time=moment,
+            seconds=self._clock.monotonic() - arrived,
+            method=visit.method,
+            path=path,
+            query=request.rel_url.raw_query_string,
+            template=visit.match.template if visit.match else None,
+            token=visit.token.project if visit.token else None,
+            status=None if dropped else reply.status,
+            code=dropped or reply.code,
+            ids=tuple(dict.fromkeys(visit.touched)),
+        )
+        self._log.add(entry)
+        write = log.debug if visit.method in _READS and reply.code is None else log.info
+        write(
+            "request.done",
+            method=entry.method,
+            path=entry.path,
+            status=entry.status,
+            code=entry.code,
+            project=entry.token,
+        )
+        if dropped and request.transport is not None:
+            request.transport.abort()
+        return self._respond(reply, number)
+
+    async def _answer(self, visit: Visit) -> tuple[str | None, Reply]:
+        """Return how the connection was dropped, if it was, and the reply."""
+        effect = Effect()
+        try:
+            if not visit.path.strip("/"):
+                raise route_not_found()
+            effect = self._gate.admit(visit)
+            if effect.latency_seconds:
+                await self._clock.sleep(effect.latency_seconds)
+            if effect.drop_before:
+                return "dropped_before", Reply(_SERVER_ERROR, b"", {})
+            if effect.error is not None:
+                raise effect.error
+            reply = self._gate.serve(visit, effect)
+        except ApiError as error:
+            reply = failure(error, visit.headers)
+        return "dropped_after" if effect.drop_after else None, reply
+
+    def _respond(self, reply: Reply, number: int = 0) -> web.Response:
+        headers = {
+            **reply.headers,
+            # Of the lab's clock: a client that compares clocks must see this one.
+            "Date": format_datetime(self._clock.now(), usegmt=True),
+            "X-Correlation-Id": f"{number:016x}",
+        }
+        content_type = "application/json" if reply.content else None
+        return web.Response(
+            status=reply.status, body=reply.content, headers=headers, content_type=content_type
+        )

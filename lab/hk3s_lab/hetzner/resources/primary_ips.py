@@ -1,0 +1,232 @@
+"""Primary IPs: public addresses that outlive servers unless told otherwise."""
+
+from dataclasses import replace
+from typing import Any
+
+from hk3s_lab.hetzner import errors, listing, lookup
+from hk3s_lab.hetzner.body import Body
+from hk3s_lab.hetzner.call import (
+    CREATED,
+    NO_CONTENT,
+    OK,
+    Answer,
+    Call,
+    Route,
+    action_answer,
+    action_view,
+    timestamp,
+)
+from hk3s_lab.hetzner.errors import ApiError
+from hk3s_lab.hetzner.model.records import Action, PrimaryIp, Server, ServerStatus
+from hk3s_lab.hetzner.resources import actions
+
+_VERSIONS = ("ipv4", "ipv6")
+_ASSIGNEES = ("server",)
+_SORTS = ("id", "created")
+
+
+def create(call: Call) -> Answer:
+    """Make an address in a location, or for a server that is off."""
+    body = call.body
+    body.only("name", "labels", "type", "location", "assignee_type", "assignee_id", "auto_delete")
+    name, labels = body.name(required=True), body.labels()
+    version = body.text("type", required=True, choices=_VERSIONS)
+    assignee_id, _ = body.number("assignee_id"), body.text("assignee_type", choices=_ASSIGNEES)
+    location = _location(call, body, assigned=assignee_id is not None)
+    auto_delete = body.flag("auto_delete")
+    body.check()
+    lookup.check_name(call.project.primary_ips.values(), name)
+    server = None
+    if assignee_id is not None:
+        server = _assignee(call, assignee_id, version)
+        location = server.location
+    ip = new(call, version, location, name=name, auto_delete=auto_delete, labels=labels or {})
+    action = _start_assign(call, ip, server) if server else None
+    monotonic = call.world.clock.monotonic()
+    view_of_action = action_view(action, monotonic) if action else None
+    return Answer(CREATED, {"primary_ip": view(call, ip), "action": view_of_action})
+
+
+def new(
+    call: Call,
+    version: str,
+    location: str,
+    *,
+    name: str | None = None,
+    auto_delete: bool = True,
+    labels: dict[str, str] | None = None,
+    assignee_id: int | None = None,
+) -> PrimaryIp:
+    """Add an address to the project; without a name it gets one, as those made for servers do."""
+    project, world = call.project, call.world
+    lookup.check_room(call, "primary_ips", "primary_ip_limit", len(project.primary_ips) + 1)
+    number = world.new_id()
+    if version == "ipv4":
+        address = next(world.public_addresses, None)
+        if address is None:
+            raise ApiError("resource_unavailable", "no public IPv4 address is available")
+    else:
+        address = f"2001:db8:{number // 65536:x}:{number % 65536:x}::/64"
+    ip = PrimaryIp(
+        id=number,
+        name=name or f"primary_ip-{number}",
+        created=call.now,
+        labels=labels or {},
+        type="ipv4" if version == "ipv4" else "ipv6",
+        ip=address,
+        location=location,
+        auto_delete=auto_delete,
+        assignee_id=assignee_id,
+    )
+    project.primary_ips[number] = ip
+    call.touched.append(number)
+    return ip
+
+
+def list_all(call: Call) -> Answer:
+    """List the addresses."""
+    found = listing.by_name_and_labels(call, call.project.primary_ips.values())
+    addresses = call.values("ip")
+    found = [ip for ip in found if not addresses or ip.ip in addresses]
+    ordered = listing.ordered(call, found, _SORTS)
+    return listing.page(call, "primary_ips", ordered, lambda ip: view(call, ip))
+
+
+def get(call: Call) -> Answer:
+    """Return one address."""
+    ip = lookup.wanted(call, call.project.primary_ips, "primary_ip")
+    return Answer(OK, {"primary_ip": view(call, ip)})
+
+
+def update(call: Call) -> Answer:
+    """Change name, labels or auto-deletion."""
+    call.body.only("name", "labels", "auto_delete")
+    ip = lookup.wanted(call, call.project.primary_ips, "primary_ip")
+    if call.project.is_locked(("primary_ip", ip.id)):
+        raise errors.conflict("primary IP")
+    auto_delete = call.body.optional_flag("auto_delete", ip.auto_delete)
+    name, labels = lookup.new_name_and_labels(call.body, ip, call.project.primary_ips.values())
+    changed = replace(ip, name=name, labels=labels, auto_delete=auto_delete)
+    call.project.primary_ips[ip.id] = changed
+    return Answer(OK, {"primary_ip": view(call, changed)})
+
+
+def delete(call: Call) -> Answer:
+    """Give an unassigned address back."""
+    ip = _free(call)
+    if ip.protected:
+        raise errors.protected("primary_ip")
+    if ip.assignee_id is not None:
+        raise ApiError("must_be_unassigned", "the primary IP is assigned to a resource")
+    del call.project.primary_ips[ip.id]
+    call.project.gone_primary_ips.append(replace(ip, deleted=call.now))
+    return Answer(NO_CONTENT)
+
+
+def assign(call: Call) -> Answer:
+    """Assign to a server that is off."""
+    number = call.body.number("assignee_id", required=True)
+    call.body.text("assignee_type", required=True, choices=_ASSIGNEES)
+    call.body.check()
+    ip = _free(call)
+    if ip.assignee_id is not None:
+        raise ApiError("primary_ip_already_assigned", "the primary IP is already assigned")
+    server = _assignee(call, number or 0, ip.type)
+    if server.location != ip.location:
+        message = "the primary IP is in a different location than the server"
+        raise errors.invalid_input({"assignee_id": [message]})
+    return action_answer(call, _start_assign(call, ip, server))
+
+
+def unassign(call: Call) -> Answer:
+    """Take the address from a server that is off."""
+    ip = _free(call)
+    if ip.assignee_id is None:
+        raise errors.invalid_input({"id": ["is not assigned"]})
+    server = lookup.server(call, ip.assignee_id)
+    _check_off(call, server)
+    keys = [("primary_ip", ip.id), ("server", server.id)]
+    return action_answer(call, call.start("unassign_primary_ip", keys, locks=keys))
+
+
+def change_protection(call: Call) -> Answer:
+    """Protect against deletion, or no longer."""
+    ip = _free(call)
+    wanted = call.body.optional_flag("delete", ip.protected)
+    call.body.check()
+    if wanted and ip.auto_delete:
+        raise errors.invalid_input({"delete": ["needs auto_delete to be false"]})
+    key = [("primary_ip", ip.id)]
+    return action_answer(call, call.start("change_protection", key, arguments={"delete": wanted}))
+
+
+def view(call: Call, ip: PrimaryIp) -> dict[str, Any]:
+    """Return the address as the API shows it."""
+    return {
+        "id": ip.id,
+        "name": ip.name,
+        "labels": dict(ip.labels),
+        "created": timestamp(ip.created),
+        "blocked": False,
+        "location": call.world.catalog.location(ip.location),
+        "ip": ip.ip,
+        "dns_ptr": [{"ip": ip.ip, "dns_ptr": reverse_name(ip.ip)}] if ip.type == "ipv4" else [],
+        "protection": {"delete": ip.protected},
+        "type": ip.type,
+        "auto_delete": ip.auto_delete,
+        "assignee_type": "server",
+        "assignee_id": ip.assignee_id,
+    }
+
+
+def reverse_name(ip: str) -> str:
+    """Return the reverse DNS name that an IPv4 address has unless it was set."""
+    return f"static.{'.'.join(reversed(ip.split('.')))}.clients.your-server.de"
+
+
+def _free(call: Call) -> PrimaryIp:
+    ip = lookup.wanted(call, call.project.primary_ips, "primary_ip")
+    lookup.check_unlocked(call, "primary_ip", ip.id)
+    return ip
+
+
+def _location(call: Call, body: Body, *, assigned: bool) -> str:
+    text = body.reference("location", required=not assigned)
+    if assigned and text:
+        body.note("location", "goes without assignee_id")
+    found = call.world.catalog.location(text)
+    if text and found is None:
+        body.note("location", "is not a location")
+    return str(found["name"]) if found else ""
+
+
+def _assignee(call: Call, number: int, version: str) -> Server:
+    server = lookup.server(call, number)
+    _check_off(call, server)
+    if call.project.public_ip(server.id, version) is not None:
+        raise ApiError(f"server_has_{version}", f"the server already has an {version} address")
+    return server
+
+
+def _check_off(call: Call, server: Server) -> None:
+    lookup.check_unlocked(call, "server", server.id)
+    if server.status is not ServerStatus.OFF:
+        raise ApiError("server_not_stopped", "the server must be powered off")
+
+
+def _start_assign(call: Call, ip: PrimaryIp, server: Server) -> Action:
+    keys = [("primary_ip", ip.id), ("server", server.id)]
+    return call.start("assign_primary_ip", keys, locks=keys)
+
+
+ROUTES = (
+    Route("GET", "/primary_ips", list_all),
+    Route("POST", "/primary_ips", create, has_body=True),
+    *actions.routes_of("primary_ips", "primary_ip"),
+    Route("GET", "/primary_ips/{id}", get),
+    Route("PUT", "/primary_ips/{id}", update, has_body=True),
+    Route("DELETE", "/primary_ips/{id}", delete),
+    Route("POST", "/primary_ips/{id}/actions/assign", assign, has_body=True),
+    Route("POST", "/primary_ips/{id}/actions/unassign", unassign),
+    Route("POST", "/primary_ips/{id}/actions/change_protection", change_protection, has_body=True),
+)
