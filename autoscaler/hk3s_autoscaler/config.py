@@ -3,6 +3,7 @@
 NodePools are not here: they live in the cluster and change without a restart.
 """
 
+from datetime import timedelta
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Annotated
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
+
+from hk3s_autoscaler.model.snapshot import PlanConfig
 
 DEFAULT_ENDPOINT = "https://api.hetzner.cloud/v1"
 Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
@@ -117,6 +120,17 @@ class Config(_Section):
     loop: LoopSection = LoopSection()
     paused: bool = False
     namespace: str = "hk3s-system"
+
+    def plan_config(self) -> PlanConfig:
+        """Return the bounds of every plan."""
+        euro = self.limits.max_euro_per_hour
+        return PlanConfig(
+            max_servers=self.limits.max_servers,
+            max_micro_eur_per_hour=None if euro is None else int(euro * 1_000_000),
+            paused=self.paused,
+            orphan_grace=timedelta(seconds=self.loop.orphan_grace_seconds),
+            health_wait=timedelta(seconds=self.loop.health_wait_seconds),
+        )
 
 
 def parse(path: Path) -> Config:

@@ -6,14 +6,14 @@ a bug. No error text ever holds a secret.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
 from hk3s_autoscaler.model.node import JoinReport, Node, Server
 from hk3s_autoscaler.model.nodepool import NodePool
 from hk3s_autoscaler.model.offering import Offering, OfferingKey
-from hk3s_autoscaler.model.pod import DaemonSet, DisruptionBudget, Pod
+from hk3s_autoscaler.model.pod import DaemonSet, DisruptionBudget, Pod, PodKey
 
 
 class PortError(Exception):
@@ -23,9 +23,12 @@ class PortError(Exception):
 class CapacityUnavailable(PortError):
     """The offering cannot be had now: another may."""
 
-    def __init__(self, offering: OfferingKey, message: str) -> None:
+    def __init__(
+        self, offering: OfferingKey, message: str, *, code: str = "resource_unavailable"
+    ) -> None:
         super().__init__(message)
         self.offering = offering
+        self.code = code
 
 
 class QuotaExceeded(PortError):
@@ -77,6 +80,18 @@ class Clock(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """News from a watch that a decision may depend on.
+
+    `monotonic` is when its event was read; `pods` are those that became unschedulable with it.
+    """
+
+    kind: Literal["pods", "nodes", "pools"]
+    monotonic: float
+    pods: tuple[PodKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerRequest:
     """Everything about a server that is fixed before the first call, its name included."""
 
@@ -84,8 +99,32 @@ class ServerRequest:
     pool: str
     offering: OfferingKey
     image: str
-    user_data: str
+    user_data: str = field(repr=False)
     labels: Mapping[str, str]
+
+
+class Births(Protocol):
+    """Names and user-data of workers: where a decision meets chance and secrets."""
+
+    def new_name(self, pool: str) -> str:
+        """Return a name that no server ever had."""
+        ...
+
+    def request(
+        self,
+        *,
+        name: str,
+        pool: NodePool,
+        offering: Offering,
+        join_token: str,
+        expires_at: datetime,
+    ) -> ServerRequest:
+        """Put together what a server is told at birth.
+
+        Raises:
+            Rejected: the pool's settings make no valid server (labels, name, user-data size).
+        """
+        ...
 
 
 class Cloud(Protocol):
@@ -199,8 +238,20 @@ class Cluster(Protocol):
         """All NodePools; an unusable one has its `problem` set."""
         ...
 
+    def cluster_uid(self) -> str:
+        """The kube-system UID: tells clusters of one name apart."""
+        ...
+
+    def synced(self) -> bool:
+        """Whether every watch has delivered its first list."""
+        ...
+
     def oldest_contact(self) -> float:
         """Monotonic time at which the stalest of the watches last heard from the apiserver."""
+        ...
+
+    async def get_node(self, name: str) -> Node | None:
+        """Read one Node, past every cache; `None` when it is gone."""
         ...
 
     async def pods_on(self, node: str) -> tuple[Pod, ...]:
@@ -253,7 +304,14 @@ class Cluster(Protocol):
         ...
 
     async def write_pool_status(self, status: PoolStatus) -> None:
-        """Write a NodePool's status; nothing is sent when nothing changed."""
+        """Write a NodePool's status; nothing is sent when nothing changed.
+
+        An empty `last_decision` keeps the one that is there.
+        """
+        ...
+
+    async def read_report(self) -> Mapping[str, str]:
+        """Read the status ConfigMap; empty when there is none."""
         ...
 
     async def write_report(self, entries: Mapping[str, str]) -> None:

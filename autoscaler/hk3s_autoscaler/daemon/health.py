@@ -1,0 +1,65 @@
+"""How the daemon is doing: for probes, for the planner's freeze, for the length of pauses."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from hk3s_autoscaler.ports import Clock
+
+CONTACT_LOST_AFTER = 45.0
+"""Seconds without a word from the apiserver (bookmarks included) that count as an outage."""
+
+_STUCK_AFTER = 180.0
+_LONGEST_PAUSE = 120.0
+
+
+@dataclass(slots=True)
+class Health:
+    """State of this process. The outage it remembers goes into the status ConfigMap.
+
+    `healthy_since` is since when both APIs answer; `None` while one does not.
+    """
+
+    clock: Clock
+    healthy_since: datetime | None = None
+    ready: bool = False
+    last_error: str = ""
+    failures: int = 0
+    _progress: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._progress = self.clock.monotonic()
+
+    def observed(self, *, cloud: bool, cluster: bool, assume: datetime | None = None) -> None:
+        """Note whether both sides answered; `assume` is the start of health if none is known."""
+        if not (cloud and cluster):
+            self.healthy_since = None
+        elif self.healthy_since is None:
+            self.healthy_since = self.clock.now() if assume is None else assume
+
+    def progressed(self) -> None:
+        """Note that the loop lives, as leader or in waiting."""
+        self._progress = self.clock.monotonic()
+
+    def succeeded(self) -> None:
+        """Note a turn without errors."""
+        self.progressed()
+        self.ready = True
+        self.failures = 0
+        self.last_error = ""
+
+    def failed(self, kind: str) -> None:
+        """Note an unexpected error; `kind` is its class, for texts of others may be long."""
+        self.progressed()
+        self.failures += 1
+        self.last_error = kind
+
+    def pause(self, interval: float) -> float:
+        """Return the pause before the next turn: doubled with each failure in a row."""
+        if not self.failures:
+            return interval
+        return float(min(_LONGEST_PAUSE, max(1.0, interval) * 2 ** min(self.failures, 7)))
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the loop has not moved for minutes: only a restart helps."""
+        return self.clock.monotonic() - self._progress > _STUCK_AFTER

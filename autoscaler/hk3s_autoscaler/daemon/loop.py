@@ -1,0 +1,155 @@
+"""Observe, plan, execute, again and again: the story of the daemon."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from hk3s_autoscaler.daemon.executor import Executor
+from hk3s_autoscaler.daemon.joins import Joins
+from hk3s_autoscaler.daemon.kit import Kit
+from hk3s_autoscaler.daemon.log import logger
+from hk3s_autoscaler.daemon.observe import observe
+from hk3s_autoscaler.daemon.report import Reporter
+from hk3s_autoscaler.daemon.trigger import Batch, Seen, Trigger
+from hk3s_autoscaler.model.snapshot import PlanConfig, Snapshot
+from hk3s_autoscaler.planning.actions import Action, CreateServer, DeleteNode, FinishServer
+from hk3s_autoscaler.planning.result import Plan
+
+Planner = Callable[[Snapshot, PlanConfig, datetime], Plan]
+
+IDLE_AGE = 90.0
+"""Seconds between server lists when nothing happens: 40 calls an hour."""
+
+WORKING_AGE = 30.0
+"""The same while servers come or go: what we did ourselves is known without a list."""
+
+DECISION_AGE = 10.0
+"""How old the list may be when a plan buys a server or believes one gone."""
+
+_TICK = 1.0
+"""Seconds between turns while something is on its way; they cost Hetzner nothing."""
+
+_FAREWELL = 20.0
+"""Seconds that work in hand has to end after SIGTERM."""
+
+_log = logger("loop")
+
+
+class Loop:
+    """Turns, each with all it needs read anew; what is kept between them is cache."""
+
+    def __init__(
+        self, kit: Kit, trigger: Trigger, *, plan: Planner, config: PlanConfig, interval: float
+    ) -> None:
+        self._kit = kit
+        self._trigger = trigger
+        self._plan = plan
+        self._config = config
+        self._interval = interval
+        self._joins = Joins(kit)
+        self._executor = Executor(kit, self._joins)
+        self._reporter = Reporter(kit, config)
+        self._seen: Seen = {}
+        self._working = True  # a new process does not know what the last one left
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Turn until `stop` is set, then let the work in hand end."""
+        await self._reporter.restore()
+        batch = Batch(closed_at=self._kit.clock.monotonic())
+        while not stop.is_set():
+            await self._guarded_turn(batch)
+            batch = await self._trigger.wait(self._pause())
+        cut_short = await self._executor.finish(_FAREWELL)
+        await self._joins.close()
+        _log.info("loop.stopped", cut_short=cut_short)
+
+    async def turn(self, batch: Batch) -> Plan:
+        """Run one turn; `batch` is the news that it answers."""
+        kit, begun_at = self._kit, self._kit.clock.monotonic()
+        self._note(batch)
+        snapshot = await self._observe(IDLE_AGE if not self._working else WORKING_AGE)
+        plan_ = self._plan(snapshot, self._config, kit.clock.now())
+        if needs_fresh_servers(plan_.actions) and kit.servers.age() > DECISION_AGE:
+            snapshot = await self._observe(DECISION_AGE)
+            plan_ = self._plan(snapshot, self._config, kit.clock.now())
+        begun = await self._executor.execute(plan_, snapshot, self._seen)
+        await self._reporter.report(snapshot, plan_, begun, self._executor.drain_blocked)
+        self._settle(snapshot, begun)
+        seconds = kit.clock.monotonic() - begun_at
+        kit.metrics.loop_duration.observe(seconds)
+        say = _log.info if begun or batch.pods else _log.debug
+        say(
+            "loop.done",
+            pending=len(plan_.pods),
+            nodes=len(snapshot.nodes),
+            servers=len(snapshot.servers),
+            actions=_count(begun),
+            seconds=round(seconds, 3),
+        )
+        return plan_
+
+    async def _observe(self, max_age: float) -> Snapshot:
+        return await observe(
+            self._kit, self._joins, max_age=max_age, health_wait=self._config.health_wait
+        )
+
+    async def _guarded_turn(self, batch: Batch) -> None:
+        kit, failures = self._kit, self._kit.health.failures
+        try:
+            await self.turn(batch)
+        except Exception as error:  # noqa: BLE001 - the next turn reads everything anew
+            kind = type(error).__name__
+            kit.metrics.loop_errors.labels(kind).inc()
+            kit.health.failed(kind)
+            _log.exception("loop.failed", kind=kind, failures=kit.health.failures)
+            return
+        if kit.health.failures == failures:
+            kit.health.succeeded()
+            kit.metrics.loop_last_success.set(kit.clock.now().timestamp())
+
+    def _pause(self) -> float:
+        working = self._working or self._executor.busy
+        return self._kit.health.pause(min(_TICK, self._interval) if working else self._interval)
+
+    def _note(self, batch: Batch) -> None:
+        if not batch.pods:
+            return
+        self._seen.update(batch.pods)
+        _log.info(
+            "pods.observed",
+            pods=len(batch.pods),
+            monotonic=min(batch.pods.values()),
+            last_monotonic=max(batch.pods.values()),
+            closed_monotonic=batch.closed_at,
+        )
+
+    def _settle(self, snapshot: Snapshot, begun: Iterable[Action]) -> None:
+        served = {
+            pod for action in begun if isinstance(action, CreateServer) for pod in action.pods
+        }
+        pending = {pod.key for pod in snapshot.pods if pod.unschedulable_since is not None}
+        self._seen = {
+            key: at for key, at in self._seen.items() if key in pending and key not in served
+        }
+        self._working = bool(
+            begun
+            or self._joins.waiting()
+            or any(node.draining_since for node in snapshot.nodes)
+            or any(server.status in {"requested", "deleting"} for server in snapshot.servers)
+        )
+
+
+def needs_fresh_servers(actions: Iterable[Action]) -> bool:
+    """Whether an old server list could make one of the actions wrong.
+
+    Deleting a server is not among them: that reads the one server anew.
+    """
+    return any(isinstance(action, CreateServer | FinishServer | DeleteNode) for action in actions)
+
+
+def _count(actions: Iterable[Action]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for action in actions:
+        name = type(action).__name__
+        counts[name] = counts.get(name, 0) + 1
+    return counts

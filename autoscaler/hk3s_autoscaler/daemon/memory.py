@@ -1,0 +1,196 @@
+"""What was learnt from refusals: blocked offerings, paused pools, account limits.
+
+Blocks and pauses also stand in the NodePools' status, limits and join failures in the status
+ConfigMap: a new process picks them up there. Here they are a cache, ahead of the watches.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from hk3s_autoscaler.model.nodepool import NodePool
+from hk3s_autoscaler.model.offering import LearntLimit, OfferingBlock, OfferingKey
+
+_BLOCK = timedelta(minutes=10)
+_LONGEST_BLOCK = timedelta(minutes=30)
+_PAUSE = timedelta(minutes=10)
+_LONGEST_PAUSE = timedelta(minutes=60)
+_LIMIT = timedelta(minutes=30)
+_FAILURES_TO_PAUSE = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """A pool that buys nothing until then."""
+
+    until: datetime
+    reason: str
+    message: str
+
+
+@dataclass(slots=True)
+class _Failures:
+    diagnosis: str
+    count: int = 0
+    pauses: int = 0
+
+
+class Memory:
+    """Refusals, each with its end."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[tuple[str, OfferingKey], OfferingBlock] = {}
+        self._strikes: dict[OfferingKey, int] = {}
+        self._pauses: dict[str, Pause] = {}
+        self._rejections: dict[str, int] = {}
+        self._limits: dict[str, LearntLimit] = {}
+        self._failures: dict[str, _Failures] = {}
+        self.outage = False
+        """Whether the last process saw an API fail and did not live to see it recover."""
+
+    # Offerings
+
+    def block(self, pool: str, offering: OfferingKey, reason: str, now: datetime) -> OfferingBlock:
+        """Leave an offering alone: ten minutes, and longer each time it is refused again."""
+        strikes = self._strikes.get(offering, 0)
+        current = self._blocks.get((pool, offering))
+        if current is None or current.until <= now:
+            # Servers of one batch that are refused together are one refusal.
+            strikes += 1
+            self._strikes[offering] = strikes
+        length = min(_LONGEST_BLOCK, _BLOCK * 2 ** max(0, min(strikes, 8) - 1))
+        block = OfferingBlock(key=offering, reason=reason, until=now + length)
+        self._blocks[pool, offering] = block
+        return block
+
+    def is_blocked(self, pool: str, offering: OfferingKey, now: datetime) -> bool:
+        """Whether a pool should not ask for an offering now."""
+        block = self._blocks.get((pool, offering))
+        return block is not None and block.until > now
+
+    def bought(self, pool: str, offering: OfferingKey) -> None:
+        """Note that an offering could be had: what stood against it is over."""
+        self._strikes.pop(offering, None)
+        self._blocks.pop((pool, offering), None)
+        self._rejections.pop(pool, None)
+
+    # Pools
+
+    def reject(self, pool: str, code: str, message: str, now: datetime) -> Pause:
+        """Pause a pool whose request Hetzner will not have: repeating it is useless."""
+        count = self._rejections.get(pool, 0)
+        current = self._pauses.get(pool)
+        if current is None or current.until <= now:
+            count += 1
+            self._rejections[pool] = count
+        return self._pause(pool, count, "Rejected", f"{code}: {message}", now)
+
+    def join_failed(self, pool: str, diagnosis: str, message: str, now: datetime) -> Pause | None:
+        """Note a server that did not join; return the pause if the pool is at fault.
+
+        One server can have bad luck. Two with one diagnosis mean our configuration, the bastion or
+        the artifacts, and buying more would burn money.
+        """
+        failures = self._failures.get(pool)
+        if failures is None or failures.diagnosis != diagnosis:
+            pauses = 0 if failures is None else failures.pauses
+            failures = self._failures[pool] = _Failures(diagnosis, pauses=pauses)
+        failures.count += 1
+        if failures.count < _FAILURES_TO_PAUSE:
+            return None
+        current = self._pauses.get(pool)
+        if current is None or current.until <= now:
+            failures.pauses += 1
+        return self._pause(pool, failures.pauses, "JoinFailures", f"{diagnosis}: {message}", now)
+
+    def joined(self, pool: str) -> None:
+        """Note that a server of the pool became a node: whatever was wrong is not any more."""
+        self._failures.pop(pool, None)
+        pause = self._pauses.get(pool)
+        if pause is not None and pause.reason == "JoinFailures":
+            # Kept with an end in the past: it must outvote the copy in the pool's status.
+            self._pauses[pool] = replace(
+                pause, until=datetime.min.replace(tzinfo=pause.until.tzinfo)
+            )
+
+    def pause_of(self, pool: str) -> Pause | None:
+        """The pause of a pool as this process knows it."""
+        return self._pauses.get(pool)
+
+    def _pause(self, pool: str, count: int, reason: str, message: str, now: datetime) -> Pause:
+        length = min(_LONGEST_PAUSE, _PAUSE * 2 ** max(0, min(count, 8) - 1))
+        pause = Pause(until=now + length, reason=reason, message=message)
+        self._pauses[pool] = pause
+        return pause
+
+    # The account
+
+    def limit(self, name: str, ceiling: int, now: datetime) -> LearntLimit:
+        """Remember that an account limit was hit with so many servers."""
+        limit = LearntLimit(name=name, ceiling=ceiling, until=now + _LIMIT)
+        self._limits[name] = limit
+        return limit
+
+    def limits(self, now: datetime) -> tuple[LearntLimit, ...]:
+        """The limits that still hold."""
+        return tuple(limit for _, limit in sorted(self._limits.items()) if limit.until > now)
+
+    # In and out
+
+    def overlay(self, pool: NodePool, now: datetime) -> NodePool:
+        """Return a pool as read, with what this process knows better; ended entries fall away."""
+        blocks = {block.key: block for block in pool.blocks}
+        for (name, key), block in self._blocks.items():
+            if name == pool.name:
+                blocks[key] = block
+        paused_until = pool.paused_until
+        pause = self._pauses.get(pool.name)
+        if pause is not None:
+            paused_until = pause.until
+        return replace(
+            pool,
+            blocks=tuple(blocks[key] for key in sorted(blocks) if blocks[key].until > now),
+            paused_until=paused_until if paused_until and paused_until > now else None,
+        )
+
+    def dump(self, *, outage: bool) -> str:
+        """Write what no NodePool status holds."""
+        return json.dumps(
+            {
+                "outage": outage,
+                "limits": [
+                    {"name": item.name, "ceiling": item.ceiling, "until": item.until.isoformat()}
+                    for _, item in sorted(self._limits.items())
+                ],
+                "joinFailures": {
+                    pool: {
+                        "diagnosis": item.diagnosis,
+                        "count": item.count,
+                        "pauses": item.pauses,
+                    }
+                    for pool, item in sorted(self._failures.items())
+                },
+            }
+        )
+
+    def load(self, text: str) -> None:
+        """Take up what `dump` wrote; a text of another making is ignored as a whole."""
+        try:
+            values = json.loads(text)
+            limits = {
+                item["name"]: LearntLimit(
+                    name=item["name"],
+                    ceiling=int(item["ceiling"]),
+                    until=datetime.fromisoformat(item["until"]),
+                )
+                for item in values["limits"]
+            }
+            failures = {
+                pool: _Failures(item["diagnosis"], int(item["count"]), int(item["pauses"]))
+                for pool, item in values["joinFailures"].items()
+            }
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return
+        self._limits.update(limits)
+        self._failures.update(failures)
+        self.outage = bool(values.get("outage"))

@@ -1,0 +1,54 @@
+"""One look at the world: the caches of both ports, joined into a snapshot."""
+
+from datetime import timedelta
+
+from hk3s_autoscaler.daemon.health import CONTACT_LOST_AFTER
+from hk3s_autoscaler.daemon.joins import Joins
+from hk3s_autoscaler.daemon.kit import Kit
+from hk3s_autoscaler.model.snapshot import Snapshot
+
+
+async def observe(kit: Kit, joins: Joins, *, max_age: float, health_wait: timedelta) -> Snapshot:
+    """Return the facts as known now, with a server list no older than `max_age` seconds.
+
+    Raises:
+        Unavailable: Hetzner was never reached.
+    """
+    # Nodes, then servers, then pods. With servers first, a node that registers in between would
+    # look like a node without a server; this way the odd one out is only a young server, which the
+    # grace period protects. Nodes before pods: free room is never overestimated by a pod that was
+    # bound in between, at worst one turn buys too little.
+    nodes = kit.cluster.nodes()
+    await kit.servers.refresh(max_age=max_age)
+    servers = kit.servers.servers()
+    pods = kit.cluster.pods()
+    now = kit.clock.now()
+    _note_health(kit, health_wait)
+    pools = tuple(kit.memory.overlay(pool, now) for pool in kit.cluster.pools())
+    await joins.follow(servers, nodes, pools)
+    return Snapshot(
+        pools=pools,
+        nodes=nodes,
+        servers=servers,
+        pods=pods,
+        daemonsets=kit.cluster.daemonsets(),
+        budgets=kit.cluster.budgets(),
+        offerings=kit.servers.offerings,
+        learnt_limits=kit.memory.limits(now),
+        join_reports=joins.reports(),
+        servers_read_at=kit.servers.read_at or now,
+        healthy_since=kit.health.healthy_since,
+        attachments_used=kit.servers.attachments,
+        cluster_uid=kit.cluster.cluster_uid(),
+    )
+
+
+def _note_health(kit: Kit, health_wait: timedelta) -> None:
+    silence = kit.clock.monotonic() - kit.cluster.oldest_contact()
+    first = not kit.health.ready and kit.health.failures == 0 and not kit.memory.outage
+    kit.health.observed(
+        cloud=kit.servers.answers,
+        cluster=silence < CONTACT_LOST_AFTER,
+        # A restart changes nothing: without word of an outage, health is taken to have lasted.
+        assume=kit.clock.now() - health_wait if first else None,
+    )
