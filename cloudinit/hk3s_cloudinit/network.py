@@ -18,7 +18,7 @@ METADATA = "169.254.169.254/32"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """The files of one way to configure a network.
+    """The files of one way to configure a network; their paths are those below /etc.
 
     `@ROUTES@` becomes the routes in `route`'s form (`@DESTINATION@`, `@GATEWAY@`, `@INDEX@`),
     `@DNS@` the resolvers joined by `dns_separator`, `@DUAL@` on a bastion `dual_homed`: what keeps
@@ -40,7 +40,7 @@ NETWORKD = Stack(
     dual_homed="UseRoutes=no\n",
     files=(
         File(
-            path="/etc/systemd/network/05-hk3s.network",
+            path="systemd/network/05-hk3s.network",
             content="""\
 [Match]
 MACAddress=@MAC@
@@ -75,10 +75,10 @@ IFUPDOWN = Stack(
     route="  ip -4 route replace @DESTINATION@ via @GATEWAY@ dev @NIC@ onlink || :\n",
     dual_homed=f"  ip -4 route del {METADATA} dev @NIC@ 2>/dev/null || :\n",
     files=(
-        File(path="/etc/dhcp/dhclient-exit-hooks.d/zz-hk3s", content=_LEASE_HOOK),
-        File(path="/etc/dhcpcd.exit-hook", content=_LEASE_HOOK),
+        File(path="dhcp/dhclient-exit-hooks.d/zz-hk3s", content=_LEASE_HOOK),
+        File(path="dhcpcd.exit-hook", content=_LEASE_HOOK),
         File(
-            path="/etc/network/interfaces.d/60-hk3s",
+            path="network/interfaces.d/60-hk3s",
             content="auto @NIC@\niface @NIC@ inet dhcp\n",
         ),
     ),
@@ -91,7 +91,7 @@ NETWORKMANAGER = Stack(
     dns_separator=";",
     files=(
         File(
-            path="/etc/NetworkManager/system-connections/hk3s.nmconnection",
+            path="NetworkManager/system-connections/hk3s.nmconnection",
             permissions="0600",
             content="""\
 [connection]
@@ -133,7 +133,7 @@ def network_files(params: ServerParams) -> list[File]:
     """Return the templates of the family's stacks, each below the stack's own directory."""
     return [
         File(
-            path=f"{ETC}/network/{stack.name}{file.path}",
+            path=f"{ETC}/network/{stack.name}/{file.path}",
             content=_fill(file.content, stack, params),
             permissions=file.permissions,
         )
@@ -150,17 +150,15 @@ def _fill(content: str, stack: Stack, params: ServerParams) -> str:
     public NIC and reaches only the private range through this one.
     """
     network = params.network
-    if isinstance(params, BastionParams):
-        destinations, dual_homed, dns = (network.ip_range,), stack.dual_homed, ()
-    else:
-        destinations, dual_homed, dns = ("0.0.0.0/0", METADATA), "", network.dns
+    bastion = isinstance(params, BastionParams)
+    destinations = [network.ip_range] if bastion else ["0.0.0.0/0", METADATA]
     routes = "".join(
         stack.route.replace("@DESTINATION@", destination).replace("@INDEX@", str(index))
         for index, destination in enumerate(destinations, start=1)
     )
     return (
         content.replace("@ROUTES@", routes)
-        .replace("@DUAL@", dual_homed)
+        .replace("@DUAL@", stack.dual_homed if bastion else "")
         .replace("@GATEWAY@", network.gateway)
-        .replace("@DNS@", stack.dns_separator.join(dns))
+        .replace("@DNS@", stack.dns_separator.join(() if bastion else network.dns))
     )

@@ -34,5 +34,5 @@ fi
 mkdir -p /var/lib/hk3s
 echo "$sum" >"/var/lib/hk3s/$name.sha256"
 for tool in kubectl crictl; do
-    command -v "$tool" >/dev/null || ln -s k3s "/usr/local/bin/$tool"
+    [ -e "/usr/local/bin/$tool" ] || ln -s k3s "/usr/local/bin/$tool"
 done

@@ -51,7 +51,7 @@ install_files() {
     templates=/etc/hk3s/network/$stack
     # shellcheck disable=SC2044 # these paths are ours and hold no spaces
     for template in $(find "$templates" -type f); do
-        target=${template#"$templates"}
+        target=/etc/${template#"$templates/"}
         # A second stanza for a NIC would start a second DHCP client.
         if [ "$target" = /etc/network/interfaces.d/60-hk3s ] && [ ! -e "$target" ] &&
             grep -rqs "^iface $nic " /etc/network/interfaces /etc/network/interfaces.d; then

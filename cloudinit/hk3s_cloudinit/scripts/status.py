@@ -52,6 +52,8 @@ def main() -> None:
         pause = min(left, 5.0)
         stop.wait(pause)
         left = left - pause if is_ready() else AFTER_READY
+    server.shutdown()
+    server.server_close()
 
 
 if __name__ == "__main__":
