@@ -88,7 +88,6 @@ class MachineFacts:
 
     server_id: int
     name: str
-    project: str
     server_type: str
     architecture: str
     cores: int
@@ -105,3 +104,4 @@ class MachineFacts:
     """Rules of all applied firewalls together; None when no firewall is applied."""
     ssh_keys: tuple[str, ...]
     powered: bool
+    project: str = ""
