@@ -40,7 +40,7 @@ def test_a_missing_label_is_not_a_workers(key: str) -> None:
 
 
 def test_a_value_that_hetzner_refuses_is_refused_first() -> None:
-    with pytest.raises(ValueError, match="hk3s.dev/pool"):
+    with pytest.raises(ValueError, match=r"hk3s\.dev/pool"):
         labels.for_worker(replace(WORKER, pool="no spaces"))
 
 
