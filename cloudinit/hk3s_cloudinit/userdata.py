@@ -124,10 +124,12 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> Any:  # noqa: ANN401 
 
 _Dumper.add_representer(str, _represent_text)
 
-# `node` retries by itself; systemd's restart is for a script that was killed.
+# `node` retries by itself; systemd's restart is for a script that was killed. Which of the network
+# services runs tells `network` how this machine is configured, so it starts after them.
 _NODE_UNIT = """\
 [Unit]
 Description=Make this server a member of its hk3s cluster
+After=systemd-networkd.service NetworkManager.service networking.service
 StartLimitIntervalSec=0
 
 [Service]

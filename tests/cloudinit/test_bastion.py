@@ -39,5 +39,5 @@ def test_without_allowed_sources_the_set_is_empty() -> None:
 
 @pytest.mark.parametrize("source", ["2001:db8::/32", "everyone", "10.0.0.1/8"])
 def test_a_source_that_is_no_ipv4_network_is_refused(source: str) -> None:
-    with pytest.raises(ValueError, match="permitted|host bits|Expected"):
+    with pytest.raises(ValueError, match=r"permitted|host bits|Expected"):
         ruleset(dataclasses.replace(bastion(), allowed_sources=(source,)))

@@ -61,7 +61,7 @@ def test_what_is_no_k3s_version_is_refused(text: str) -> None:
     ],
 )
 def test_the_embedded_registry_by_version(
-    text: str, support: RegistrySupport, wildcard: bool
+    text: str, support: RegistrySupport, *, wildcard: bool
 ) -> None:
     assert registry_support(version(text)) is support
     assert registry_wildcard(version(text)) is wildcard
