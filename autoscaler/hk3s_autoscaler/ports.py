@@ -199,7 +199,7 @@ class PoolStatus:
     ready: int
     micro_eur_per_hour: int
     conditions: tuple["Condition", ...]
-    last_decision: str
+    last_decision: "Decision | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +208,15 @@ class Condition:
 
     type: Literal["Ready", "Paused", "AtLimit", "CapacityAvailable"]
     status: bool
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What was last decided about a pool: a reason's code and a sentence."""
+
+    time: datetime
     reason: str
     message: str
 
@@ -306,7 +315,7 @@ class Cluster(Protocol):
     async def write_pool_status(self, status: PoolStatus) -> None:
         """Write a NodePool's status; nothing is sent when nothing changed.
 
-        An empty `last_decision` keeps the one that is there.
+        Without a `last_decision` the one that is there stays.
         """
         ...
 

@@ -21,6 +21,8 @@ from hk3s_autoscaler.ports import (
 TOKEN_MARGIN = timedelta(minutes=5)
 """A join token outlives the pool's join timeout by this."""
 
+LONGEST_TOKEN = timedelta(minutes=59)
+
 _RETRY_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 _log = logger("creation")
@@ -43,8 +45,8 @@ class Order:
 
     @property
     def expires_at(self) -> datetime:
-        """When the join token ends."""
-        return self.placed_at + self.pool.join_timeout + TOKEN_MARGIN
+        """When the join token ends; the admission policy allows an hour at most."""
+        return self.placed_at + min(self.pool.join_timeout + TOKEN_MARGIN, LONGEST_TOKEN)
 
     def requested(self, key: OfferingKey) -> Server:
         """The server as a fact while its create call is under way."""
@@ -121,7 +123,8 @@ async def _buy(kit: Kit, order: Order, token: str) -> Server | None:
             _over_quota(kit, order, key, error)
             return None
         except Rejected as error:
-            _rejected(kit, order, key, error)
+            _count(kit, order, key, "Rejected")
+            refuse_pool(kit, order.pool, error)
             return None
         _bought(kit, order, key, server)
         return server
@@ -218,21 +221,20 @@ def _over_quota(kit: Kit, order: Order, key: OfferingKey, error: QuotaExceeded) 
     )
 
 
-def _rejected(kit: Kit, order: Order, key: OfferingKey, error: Rejected) -> None:
-    pause = kit.memory.reject(order.pool.name, error.code, str(error), kit.clock.now())
-    _count(kit, order, key, "Rejected")
+def refuse_pool(kit: Kit, pool: NodePool, error: Rejected) -> None:
+    """Pause a pool whose servers cannot be made as it wants them: repeating is useless."""
+    pause = kit.memory.reject(pool.name, error.code, str(error), kit.clock.now())
     _log.error(
         "server.rejected",
-        pool=order.pool.name,
-        offering=str(key),
+        pool=pool.name,
         code=error.code,
         error=str(error),
         until=pause.until.isoformat(),
     )
     kit.events.emit(
-        pool_ref(order.pool),
+        pool_ref(pool),
         reason="Paused",
-        message=f"Hetzner refuses {key} ({error.code}): {error}",
+        message=f"no server can be made ({error.code}): {error}",
         warning=True,
     )
 

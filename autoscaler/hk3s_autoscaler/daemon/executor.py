@@ -24,7 +24,7 @@ from hk3s_autoscaler.planning.actions import (
     UncordonNode,
 )
 from hk3s_autoscaler.planning.result import Plan
-from hk3s_autoscaler.ports import Changed, NotLeader, PortError
+from hk3s_autoscaler.ports import Changed, NotLeader, PortError, Rejected
 
 OnMachine = (
     FinishServer | MarkUnneeded | CordonNode | UncordonNode | DrainNode | DeleteServer | DeleteNode
@@ -67,7 +67,9 @@ class Executor:
         awaited = []
         for action in plan.actions:
             if isinstance(action, CreateServer):
-                order = _order(self._kit, action, snapshot, seen)
+                order = self._order(action, snapshot, seen)
+                if order is None:
+                    continue
                 # Noted before the first await: no later turn may count this server as missing.
                 self._kit.servers.request(order.requested(action.offering))
                 self._start(order.name, creation.create(self._kit, order))
@@ -81,6 +83,26 @@ class Executor:
         if awaited:
             await asyncio.gather(*awaited)
         return tuple(begun)
+
+    def _order(
+        self, action: CreateServer, snapshot: Snapshot, seen: Mapping[PodKey, float]
+    ) -> Order | None:
+        pool = {pool.name: pool for pool in snapshot.pools}[action.pool]
+        wanted = {action.offering, *action.fallbacks}
+        try:
+            name = self._kit.births.new_name(pool.name)
+        except Rejected as error:
+            creation.refuse_pool(self._kit, pool, error)
+            return None
+        return Order(
+            action=action,
+            name=name,
+            pool=pool,
+            offerings={o.key: o for o in snapshot.offerings if o.key in wanted},
+            placed_at=self._kit.clock.now(),
+            cluster_uid=snapshot.cluster_uid,
+            first_seen=min((seen[pod] for pod in action.pods if pod in seen), default=None),
+        )
 
     async def finish(self, seconds: float) -> tuple[str, ...]:
         """Let the work in hand end; return what was cut short (a later process carries on)."""
@@ -181,19 +203,3 @@ def _subject(action: OnMachine) -> str:
             return action.node
         case _:
             assert_never(action)
-
-
-def _order(
-    kit: Kit, action: CreateServer, snapshot: Snapshot, seen: Mapping[PodKey, float]
-) -> Order:
-    pool = next(pool for pool in snapshot.pools if pool.name == action.pool)
-    wanted = {action.offering, *action.fallbacks}
-    return Order(
-        action=action,
-        name=kit.births.new_name(pool.name),
-        pool=pool,
-        offerings={o.key: o for o in snapshot.offerings if o.key in wanted},
-        placed_at=kit.clock.now(),
-        cluster_uid=snapshot.cluster_uid,
-        first_seen=min((seen[pod] for pod in action.pods if pod in seen), default=None),
-    )

@@ -21,7 +21,7 @@ from hk3s_autoscaler.planning.actions import (
 )
 from hk3s_autoscaler.planning.reasons import Code, Reason
 from hk3s_autoscaler.planning.result import Plan, PoolReport
-from hk3s_autoscaler.ports import Condition, ObjectRef, PoolStatus, PortError
+from hk3s_autoscaler.ports import Condition, Decision, ObjectRef, PoolStatus, PortError
 
 MEMORY_KEY = "memory.json"
 
@@ -41,7 +41,7 @@ class Reporter:
         self._kit = kit
         self._config = config
         self._decisions: deque[dict[str, str]] = deque(maxlen=_DECISIONS)
-        self._last_decision: dict[str, str] = {}
+        self._last_decision: dict[str, Decision] = {}
         self._statuses: dict[str, PoolStatus] = {}
         self._entries: dict[str, str] = {}
         self._written_at = float("-inf")
@@ -81,9 +81,10 @@ class Reporter:
             told = _decision(action)
             if told is None:
                 continue
-            pool = getattr(action, "pool", "") or pools.get(told[0], "")
-            text = f"{type(action).__name__} {told[0]} ({told[1]})"
-            self._last_decision[pool] = text
+            subject, reason = told
+            pool = action.pool if isinstance(action, CreateServer) else pools.get(subject, "")
+            text = f"{type(action).__name__} {subject}: {reason.message}"
+            self._last_decision[pool] = Decision(time=now, reason=reason.code, message=text)
             self._decisions.append({"time": gauges.until_text(now), "pool": pool, "decision": text})
 
     def _tell_pods(self, snapshot: Snapshot, plan: Plan, begun: tuple[Action, ...]) -> None:
@@ -126,7 +127,7 @@ class Reporter:
             ready=sum(node.ready for node in nodes),
             micro_eur_per_hour=sum(server.micro_eur_per_hour for server in servers),
             conditions=self._conditions(pool, () if report is None else report.blocked),
-            last_decision=self._last_decision.get(pool.name, ""),
+            last_decision=self._last_decision.get(pool.name),
         )
 
     def _conditions(self, pool: NodePool, held: tuple[Reason, ...]) -> tuple[Condition, ...]:
@@ -186,7 +187,6 @@ class Reporter:
                         "ready": report.ready,
                         "eurPerHour": report.micro_eur_per_hour / 1_000_000,
                         "held": [_reason(reason) for reason in report.blocked],
-                        "lastDecision": self._last_decision.get(report.pool, ""),
                     }
                     for report in plan.pools
                 }
@@ -205,15 +205,15 @@ class Reporter:
 _NO_LIMITS = frozenset({Code.OUT_OF_STOCK, Code.POOL_PAUSED, Code.POOL_INVALID, Code.PAUSED})
 
 
-def _decision(action: Action) -> tuple[str, str] | None:
+def _decision(action: Action) -> tuple[str, Reason] | None:
     """Return what an action is about and why, for those that people want to hear of."""
     match action:
         case CreateServer():
-            return str(action.offering), action.reason.message
+            return str(action.offering), action.reason
         case FinishServer() | DeleteServer():
-            return action.name, action.reason.message
+            return action.name, action.reason
         case CordonNode() | UncordonNode():
-            return action.node, action.reason.message
+            return action.node, action.reason
         case _:
             return None
 

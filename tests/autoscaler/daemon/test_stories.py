@@ -189,14 +189,13 @@ async def test_a_new_process_finishes_what_the_last_one_began(world: World, dies
     assert half.status == "off"
 
     world.restart()
-    step = "power-on" if half.attached else "attach"
     world.script = lambda snapshot, now: (
         *one_server_a_pending_pod(snapshot, now),
         *(
             FinishServer(
                 server_id=server.server_id,
                 name=server.name,
-                step=step,
+                step="power-on" if server.attached else "attach",
                 reason=Reason(Code.UNFINISHED_CREATE, "made but not started"),
             )
             for server in snapshot.servers

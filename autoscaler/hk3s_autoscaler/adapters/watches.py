@@ -1,0 +1,165 @@
+"""What the cluster looks like now, kept by watches and converted once a change."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from hk3s_autoscaler.adapters import convert, pools
+from hk3s_autoscaler.model.node import Node
+from hk3s_autoscaler.model.nodepool import NodePool
+from hk3s_autoscaler.model.pod import DaemonSet, DisruptionBudget, Pod
+from hk3s_autoscaler.ports import Change, Clock
+from hk3s_kube import nodepool, objects
+from hk3s_kube.client import Kube
+from hk3s_kube.stream import ChangeKind, Reflector
+
+Listener = Callable[[Change], None]
+
+
+class Watches:
+    """Reflectors of everything that a decision needs, and the facts made of them."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        *,
+        cluster: str,
+        clock: Clock,
+        chance: Callable[[], float],
+        listener: Listener,
+    ) -> None:
+        """`listener` is told news at once and must not block; `chance` spreads the pauses."""
+        self._cluster = cluster
+        self._clock = clock
+        self._listener = listener
+        self._pods: dict[str, Pod] = {}
+        self._nodes: dict[str, Node] = {}
+        self._daemonsets: dict[str, DaemonSet] = {}
+        common: dict[str, Any] = {"clock": clock, "chance": chance}
+        self._pod_watch = Reflector(
+            kube,
+            objects.Pod,
+            field_selector=objects.UNFINISHED_PODS,
+            on_change=self._on_pod,
+            **common,
+        )
+        self._node_watch = Reflector(kube, objects.Node, on_change=self._on_node, **common)
+        self._daemonset_watch = Reflector(
+            kube, objects.DaemonSet, on_change=self._on_daemonset, **common
+        )
+        self._budget_watch = Reflector(kube, objects.PodDisruptionBudget, **common)
+        self._pool_specs: dict[str, object] = {}
+        self._pool_watch = Reflector(
+            kube, objects.NodePoolObject, path=nodepool.PATH, on_change=self._on_pool, **common
+        )
+
+    async def run(self) -> None:
+        """Keep everything up to date, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for watch in self._all():
+                group.create_task(watch.run(), name=f"watch {watch.path}")
+
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes, as last heard."""
+        return tuple(self._nodes.values())
+
+    def pods(self) -> tuple[Pod, ...]:
+        """All pods that have not ended, as last heard."""
+        return tuple(self._pods.values())
+
+    def daemonsets(self) -> tuple[DaemonSet, ...]:
+        """All DaemonSets, as last heard."""
+        return tuple(self._daemonsets.values())
+
+    def budgets(self) -> tuple[DisruptionBudget, ...]:
+        """All PodDisruptionBudgets, with the pods they cover."""
+        items = self._budget_watch.items.values()
+        return tuple(convert.budget(item, self._pods.values()) for item in items)
+
+    def pools(self) -> tuple[NodePool, ...]:
+        """All NodePools, as last heard."""
+        counts = Counter(node.pool for node in self._nodes.values())
+        masters = (n for n in self._node_watch.items.values() if convert.is_master(n))
+        architectures = {node.status.node_info.architecture for node in masters}
+        return tuple(
+            pools.nodepool(
+                item,
+                architecture="arm" if architectures == {"arm64"} else "x86",
+                nodes=counts[item.metadata.name],
+            )
+            for _, item in sorted(self._pool_watch.items.items())
+        )
+
+    def stored_pool(self, name: str) -> objects.NodePoolObject | None:
+        """A NodePool as it is stored."""
+        return self._pool_watch.items.get(name)
+
+    def synced(self) -> bool:
+        """Whether every watch has delivered its first list."""
+        return all(watch.synced.is_set() for watch in self._all())
+
+    async def wait_synced(self) -> None:
+        """Return once every watch has delivered its first list."""
+        for watch in self._all():
+            await watch.synced.wait()
+
+    def oldest_contact(self) -> float:
+        """Monotonic time at which the most important watches last heard anything.
+
+        Of nodes and pods: quiet collections hear of the apiserver once a minute only.
+        """
+        contacts = (self._node_watch.last_contact, self._pod_watch.last_contact)
+        return min(float("-inf") if contact is None else contact for contact in contacts)
+
+    def learn_node(self, item: objects.Node) -> None:
+        """Take the answer of a write, so that the next turn need not wait for the watch."""
+        if item.metadata.name in self._nodes:
+            self._nodes[item.metadata.name] = convert.node(item, self._cluster)
+
+    def _all(self) -> Iterable[Reflector[Any]]:
+        return (
+            self._node_watch,
+            self._pod_watch,
+            self._daemonset_watch,
+            self._budget_watch,
+            self._pool_watch,
+        )
+
+    def _on_pod(self, change: ChangeKind, item: objects.Pod) -> None:
+        if change == "DELETED":
+            self._pods.pop(item.key, None)
+            return
+        fact = convert.pod(item)
+        before = self._pods.get(item.key)
+        self._pods[item.key] = fact
+        was_pending = (
+            before is not None and before.uid == fact.uid and before.unschedulable_since is not None
+        )
+        if fact.unschedulable_since is not None and not was_pending:
+            self._listener(Change(kind="pods", monotonic=self._clock.monotonic(), pods=(fact.key,)))
+
+    def _on_node(self, change: ChangeKind, item: objects.Node) -> None:
+        before = self._nodes.get(item.key)
+        if change == "DELETED":
+            self._nodes.pop(item.key, None)
+        else:
+            self._nodes[item.key] = convert.node(item, self._cluster)
+        if before != self._nodes.get(item.key):
+            self._listener(Change(kind="nodes", monotonic=self._clock.monotonic()))
+
+    def _on_daemonset(self, change: ChangeKind, item: objects.DaemonSet) -> None:
+        if change == "DELETED":
+            self._daemonsets.pop(item.key, None)
+        else:
+            self._daemonsets[item.key] = convert.daemonset(item)
+
+    def _on_pool(self, change: ChangeKind, item: objects.NodePoolObject) -> None:
+        # Our own writes of the status come back as changes, too: only the spec is news.
+        before = self._pool_specs.get(item.key)
+        if change == "DELETED":
+            self._pool_specs.pop(item.key, None)
+        else:
+            self._pool_specs[item.key] = item.spec
+        if before != self._pool_specs.get(item.key):
+            self._listener(Change(kind="pools", monotonic=self._clock.monotonic()))
