@@ -34,6 +34,7 @@ Output = Literal["text", "json"]
 FAILED = 1
 BAD_INPUT = 2
 INTERRUPTED = 130
+LOG_WIDTH = 160
 
 app = typer.Typer(
     name="hk3s-bootstrap",
@@ -65,6 +66,9 @@ ReplaceMaster = Annotated[
 ReplacePools = Annotated[
     bool, typer.Option("--replace-pools", help="Bring existing NodePools to what the file says.")
 ]
+
+
+Forget = Annotated[bool, typer.Option("--forget", help="Remove the local CAs and tokens as well.")]
 
 
 @app.command()
@@ -137,7 +141,7 @@ def status(
         if output == "json":
             _print_json(found.values)
             return
-        console = Console()
+        console = Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
         for table in found.tables():
             console.print(table)
 
@@ -191,9 +195,7 @@ def destroy(
         bool | None,
         typer.Option("--with-volumes/--keep-volumes", help="Delete volumes with their data."),
     ] = None,
-    forget: Annotated[
-        bool, typer.Option("--forget", help="Remove the local CAs and tokens as well.")
-    ] = False,
+    forget: Forget = False,  # noqa: FBT002 - an option
 ) -> None:
     """Delete everything of the cluster, and leave nothing that is billed."""
 

@@ -156,7 +156,7 @@ class ClusterConfig(Section):
     network: NetworkSection = NetworkSection()
     bastion: BastionSection
     master: MasterSection
-    k3s: K3sSection = K3sSection()
+    k3s: Annotated[K3sSection, Field(alias="k3s")] = K3sSection()
     ssh: SshSection
     autoscaler: AutoscalerSection = AutoscalerSection()
     addons: AddonsSection = AddonsSection()

@@ -33,11 +33,8 @@ def plan_json(plan: Plan) -> dict[str, Any]:
 
 def created_text(config: ClusterConfig, created: Created) -> str:
     """Return what a person needs next."""
-    lines = [
-        f"{config.cluster} is ready: {created.steps} steps at Hetzner,"
-        f" {created.objects} objects applied",
-        f"  export KUBECONFIG={created.kubeconfig}",
-    ]
+    done = f"{created.steps} steps at Hetzner, {created.objects} objects applied"
+    lines = [f"{config.cluster} is ready: {done}", f"  export KUBECONFIG={created.kubeconfig}"]
     lines += [
         f"  NodePool {name} differs from the file and was left as it is (--replace-pools)"
         for name in created.pools_that_differ
