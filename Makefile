@@ -39,7 +39,8 @@ lint: $(VENV)/.synced
 	$(BIN)/ruff check .
 
 types: $(VENV)/.synced
-	$(BIN)/mypy $(foreach p,$(PACKAGES),-p hk3s_$(p)) tests
+	$(BIN)/mypy $(foreach p,$(PACKAGES),-p hk3s_$(p))
+	$(BIN)/mypy tests deploy bench
 
 layers: $(VENV)/.synced
 	$(BIN)/lint-imports
