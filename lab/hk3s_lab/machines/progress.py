@@ -80,6 +80,11 @@ class Progress:
             "steps": {step: round(seconds, 1) for step, seconds in self.seconds.items()},
         }
 
+    def finish(self, now: datetime) -> None:
+        """All steps are done: the machine is ready."""
+        self.state, self.ready_at = "done", now
+        log.info("machine.ready", machine=self.name, role=self.role)
+
     def is_open(self, now: datetime) -> bool:
         """Whether the status port still answers: until ten minutes after the node was Ready."""
         return self.ready_at is None or now - self.ready_at < timedelta(minutes=10)
@@ -118,5 +123,3 @@ async def walk(steps: Sequence[Step], progress: Progress, clock: Clock, speed: f
             break
         progress.seconds[name] = clock.monotonic() - started
         log.debug("machine.step_done", machine=progress.name, step=name)
-    progress.state, progress.ready_at = "done", clock.now()
-    log.info("machine.ready", machine=progress.name, role=progress.role)

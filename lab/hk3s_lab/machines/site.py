@@ -16,19 +16,7 @@ from hk3s_lab.clock import Clock
 from hk3s_lab.hetzner.events import FirewallRule, MachineFacts, PrivateNic
 from hk3s_lab.machines.node import Bastion, covers
 
-
-class Route(Protocol):
-    """A route of a private network."""
-
-    @property
-    def destination(self) -> str:
-        """A CIDR."""
-        ...
-
-    @property
-    def gateway(self) -> str:
-        """The private address that takes the traffic."""
-        ...
+_HEARTBEAT_SECONDS = 10.0
 
 
 class Hypervisor(Protocol):
@@ -42,8 +30,8 @@ class Hypervisor(Protocol):
         """Return all servers."""
         ...
 
-    def routes(self, network_id: int) -> Iterable[Route]:
-        """Return the routes of a network."""
+    def routes(self, network_id: int) -> Iterable[tuple[str, str]]:
+        """Return destination and gateway of a network's routes."""
         ...
 
 
@@ -60,13 +48,18 @@ class Options:
     pod_start_seconds: tuple[float, float] = (0.2, 1.0)
     pod_stop_seconds: float = 1.0
     job_seconds: float = 5.0
-    heartbeat_seconds: float = 10.0
     node_monitor_grace_seconds: int | None = None
     """Shorter than Kubernetes's 50 s where a demonstration should not wait; whole seconds."""
     node_lifecycle_seconds: float = 5.0
     """The cloud controller's period of looking for Nodes without servers."""
     images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Image name without tag -> argv prefix: pods with it run as real processes."""
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """A kubelet's 10 s, or less where a silent node is given up earlier."""
+        grace = self.node_monitor_grace_seconds
+        return min(_HEARTBEAT_SECONDS, grace / 4) if grace else _HEARTBEAT_SECONDS
 
 
 @dataclass(slots=True, kw_only=True)
@@ -111,18 +104,16 @@ class Site:
     def has_egress(self, nic: PrivateNic) -> bool:
         """Whether packets to the internet leave: the default route leads to a bastion that NATs."""
         hops = {
-            route.gateway
-            for route in self.hypervisor.routes(nic.network_id)
-            if route.destination == "0.0.0.0/0"
+            gateway
+            for destination, gateway in self.hypervisor.routes(nic.network_id)
+            if destination == "0.0.0.0/0"
         }
-        for server_id, bastion in self.gateways.items():
-            inside = any(
-                other.network_id == nic.network_id and other.ip in hops
-                for other in self.facts(server_id).private
-            )
-            if inside and covers((bastion.nat_source,), nic.ip):
-                return True
-        return False
+        return any(
+            machine.server_id in self.gateways
+            and covers((self.gateways[machine.server_id].nat_source,), nic.ip)
+            and any(one.network_id == nic.network_id and one.ip in hops for one in machine.private)
+            for machine in self.hypervisor.machines()
+        )
 
     def resolve(self, address: str) -> str | None:
         """Return where a private address is found; None unless exactly one network has it."""
