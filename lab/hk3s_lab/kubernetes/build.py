@@ -109,7 +109,7 @@ def _flags() -> tuple[str, ...]:
         for package in _VERSION_PACKAGES
         for name, value in values.items()
     ]
-    return ("-trimpath", "-ldflags=" + " ".join(["-s", "-w", *stamps]))
+    return ("-trimpath", "-buildvcs=false", "-ldflags=" + " ".join(["-s", "-w", *stamps]))
 
 
 async def _find_go(cache: Path) -> _Go | None:

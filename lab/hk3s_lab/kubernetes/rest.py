@@ -47,12 +47,6 @@ class Endpoint:
         except (aiohttp.ClientError, TimeoutError, OSError):
             return False
 
-    async def get(self, path: str) -> dict[str, Any]:
-        """Return an object; raises aiohttp.ClientResponseError on any other answer than 200."""
-        async with self._open().get(path, raise_for_status=True) as answer:
-            body: dict[str, Any] = await answer.json()
-            return body
-
     async def create(self, path: str, body: dict[str, Any]) -> None:
         """POST an object; one that exists already is left as it is."""
         async with self._open().post(path, json=body) as answer:

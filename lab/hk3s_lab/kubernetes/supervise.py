@@ -142,11 +142,15 @@ class ProcessGroup:
         _log.info("process.healthy", process=program.name, pid=process.pid, seconds=seconds)
 
     async def stop(self) -> None:
-        """Stop all, the last started first, each after the one that depends on it."""
-        while self._processes:
-            process = self._processes[-1]
-            await process.stop()
-            self._forget(process)
+        """Stop all, the last started first; an impatient caller's cancellation kills the rest."""
+        try:
+            while self._processes:
+                process = self._processes[-1]
+                await process.stop()
+                self._forget(process)
+        except asyncio.CancelledError:
+            await self.kill()
+            raise
 
     async def kill(self) -> None:
         """End all at once, without a chance to tidy up."""

@@ -3,7 +3,7 @@
 import secrets
 import ssl
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -146,13 +146,23 @@ class Cluster:
 
     async def until_ready(self, joiner: Joiner, authorization: str) -> Answer:
         """Join as agents do: again while the apiserver does not know the new token yet."""
-        for _ in range(100):
-            answer = await self.sign(joiner, authorization)
-            if answer.status != 401:
-                break
-            await RealClock().sleep(0.05)
+        answer = await eventually(
+            lambda: self.sign(joiner, authorization), lambda one: one.status != 401
+        )
         assert answer.status == 200, answer.body
         return answer
+
+
+async def eventually(
+    ask: Callable[[], Awaitable[Answer]], is_good: Callable[[Answer], bool]
+) -> Answer:
+    """Ask a real process until it has caught up, for ten seconds at most."""
+    clock = RealClock()
+    deadline = clock.monotonic() + 10
+    while not is_good(answer := await ask()):
+        assert clock.monotonic() < deadline, answer
+        await clock.sleep(0.05)
+    return answer
 
 
 def node(name: str, **status: object) -> dict[str, Any]:

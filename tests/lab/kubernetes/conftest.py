@@ -11,6 +11,13 @@ from lab.kubernetes import clusters
 from lab.kubernetes.agents import Cluster
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build before the first test: a first build takes longer than any test may."""
+    needs_binary = any("binary" in getattr(item, "fixturenames", ()) for item in session.items)
+    if needs_binary and not session.config.option.collectonly:
+        asyncio.run(ensure_binary(print))
+
+
 @pytest.fixture(scope="session")
 def binary() -> Path:
     return asyncio.run(ensure_binary(print))

@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from hk3s_lab.clock import RealClock
 from hk3s_lab.kubernetes.build import kubernetes_version
 from lab.kubernetes import clusters
-from lab.kubernetes.agents import Answer, Cluster, node, pod
+from lab.kubernetes.agents import Answer, Cluster, eventually, node, pod
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -25,23 +24,19 @@ async def kubectl(cluster: Cluster, *arguments: str) -> dict[str, Any]:
     return answer
 
 
-async def eventually_bound(cluster: Cluster, name: str) -> str:
-    for _ in range(200):
-        answer = await cluster.admin("GET", f"{PODS}/{name}")
-        if bound := answer.body["spec"].get("nodeName"):
-            return str(bound)
-        await RealClock().sleep(0.05)
-    raise AssertionError(f"{name} stayed pending: {answer.body['status']}")
+async def node_of(cluster: Cluster, name: str) -> str:
+    answer = await eventually(
+        lambda: cluster.admin("GET", f"{PODS}/{name}"), lambda one: "nodeName" in one.body["spec"]
+    )
+    return str(answer.body["spec"]["nodeName"])
 
 
 async def untainted(cluster: Cluster, name: str) -> None:
     """Nodes start with a not-ready taint, which the controller-manager takes off."""
-    for _ in range(200):
-        answer = await cluster.admin("GET", f"/api/v1/nodes/{name}")
-        if not answer.body["spec"].get("taints"):
-            return
-        await RealClock().sleep(0.05)
-    raise AssertionError(f"{name} stays tainted: {answer.body['spec']}")
+    await eventually(
+        lambda: cluster.admin("GET", f"/api/v1/nodes/{name}"),
+        lambda one: "taints" not in one.body["spec"],
+    )
 
 
 async def created(cluster: Cluster, path: str, body: dict[str, Any]) -> Answer:
@@ -114,7 +109,7 @@ async def test_a_pod_goes_to_the_fuller_node_under_the_profile_given(cluster: Cl
 
     await created(cluster, PODS, pod("newcomer"))
 
-    assert await eventually_bound(cluster, "newcomer") == "pack-b"
+    assert await node_of(cluster, "newcomer") == "pack-b"
 
 
 async def test_service_account_tokens_are_signed_by_the_key_given(cluster: Cluster) -> None:

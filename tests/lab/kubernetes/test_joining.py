@@ -7,9 +7,8 @@ from aiohttp import web
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from hk3s_lab.clock import RealClock
 from lab.kubernetes import clusters
-from lab.kubernetes.agents import SECRETS, Answer, Cluster, Joiner, node, pod
+from lab.kubernetes.agents import SECRETS, Answer, Cluster, Joiner, eventually, node, pod
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -18,15 +17,6 @@ NODES = "/api/v1/nodes"
 
 def basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
-
-
-async def until_status(cluster: Cluster, path: str, status: int) -> Answer:
-    for _ in range(200):
-        answer = await cluster.admin("GET", path)
-        if answer.status == status:
-            return answer
-        await RealClock().sleep(0.05)
-    raise AssertionError(f"{path} stays {answer.status}")
 
 
 async def test_a_bootstrap_token_buys_a_certificate_for_the_node_named(cluster: Cluster) -> None:
@@ -123,20 +113,15 @@ async def test_a_password_is_kept_as_k3s_keeps_it_and_leaves_with_its_node(
     assert kept.body["type"] == "k3s.cattle.io/node-password"
     assert base64.b64decode(kept.body["data"]["hash"]).startswith(b"$1:")
     assert registered.status == 201
-    await _until_owned(cluster, path, registered.body["metadata"]["uid"])
+    owned = await eventually(
+        lambda: cluster.admin("GET", path), lambda one: "ownerReferences" in one.body["metadata"]
+    )
+    owner = owned.body["metadata"]["ownerReferences"][0]
+    assert owner["uid"] == registered.body["metadata"]["uid"]
 
     await cluster.admin("DELETE", f"{NODES}/demo-w9")
 
-    await until_status(cluster, path, 404)
-
-
-async def _until_owned(cluster: Cluster, path: str, uid: str) -> None:
-    for _ in range(200):
-        owners = (await cluster.admin("GET", path)).body["metadata"].get("ownerReferences", [])
-        if [one["uid"] for one in owners] == [uid]:
-            return
-        await RealClock().sleep(0.05)
-    raise AssertionError(f"{path} has no owner")
+    await eventually(lambda: cluster.admin("GET", path), lambda one: one.status == 404)
 
 
 async def test_a_kubelets_certificate_renews_only_itself_while_its_node_lives(
