@@ -43,7 +43,14 @@ MOVES: dict[Phase, tuple[Phase, ...]] = {
     Phase.LOST: (Phase.READY, Phase.UNNEEDED),  # it answers again
 }
 
-LAST = (Phase.REQUESTED, Phase.LAUNCHED, Phase.BOOTING, Phase.REGISTERED, Phase.DRAINING, Phase.LOST)
+LAST = (
+    Phase.REQUESTED,
+    Phase.LAUNCHED,
+    Phase.BOOTING,
+    Phase.REGISTERED,
+    Phase.DRAINING,
+    Phase.LOST,
+)
 """Phases that a worker may vanish from: a failed create, a failed join, a removal, a loss."""
 
 

@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 from hk3s_autoscaler.model.node import Node, Server
 from hk3s_autoscaler.model.nodepool import NodePool
+from hk3s_autoscaler.model.offering import Offering, OfferingKey
 from hk3s_autoscaler.model.pod import Pod
 from hk3s_autoscaler.model.resources import Resources
 from hk3s_autoscaler.model.snapshot import PlanConfig, Snapshot
 from hk3s_autoscaler.planning.lifecycle import Phase, phase
+from hk3s_autoscaler.planning.reasons import Code, Reason
 
 ENDED = ("Succeeded", "Failed")
 GOING = ("deleting", "stopping")
@@ -41,6 +43,11 @@ class World:
         return {pool.name: pool for pool in self.snapshot.pools}
 
     @cached_property
+    def offerings(self) -> dict[OfferingKey, Offering]:
+        """Offerings by type and location."""
+        return {offering.key: offering for offering in self.snapshot.offerings}
+
+    @cached_property
     def workers(self) -> tuple[Worker, ...]:
         """All workers by name: our servers, and Nodes that carry the ownership label."""
         servers = [s for s in self.snapshot.servers if s.cluster_uid == self.snapshot.cluster_uid]
@@ -56,7 +63,7 @@ class World:
                 joined.add(server.name)
             found.append(self._worker(server, node))
         found += [self._worker(server, None) for server in servers if server.name not in joined]
-        return tuple(sorted(found))
+        return tuple(sorted(found, key=lambda worker: worker.name))
 
     def _worker(self, server: Server | None, node: Node | None) -> Worker:
         known = node or server
@@ -86,6 +93,22 @@ class World:
                 found.setdefault(pod.node, []).append(pod)
         return {node: tuple(pods) for node, pods in found.items()}
 
+    def offering_of(self, server: Server) -> Offering | None:
+        """The offering that a server was bought as, while it is known."""
+        exact = self.offerings.get(server.offering)
+        if exact is not None:
+            return exact
+        # The type may be gone from that location; its size is the same everywhere.
+        kind = server.offering.server_type
+        return next((o for key, o in self.offerings.items() if key.server_type == kind), None)
+
+    def price_of(self, server: Server) -> int:
+        """What a server costs: as its label recorded it, else as it is sold now."""
+        if server.micro_eur_per_hour:
+            return server.micro_eur_per_hour
+        offering = self.offering_of(server)
+        return offering.micro_eur_per_hour if offering is not None else 0
+
     def pods_on(self, node: str) -> tuple[Pod, ...]:
         """Pods that take room on a node."""
         return self.pods_by_node.get(node, ())
@@ -108,6 +131,17 @@ class World:
         if self.now < until:
             return f"after an outage nothing is deleted until {until:%H:%M:%S} UTC"
         return ""
+
+    @cached_property
+    def no_growth(self) -> Reason | None:
+        """Why nothing at all may be bought now."""
+        if self.config.paused:
+            return Reason(Code.PAUSED, "the autoscaler is paused")
+        if self.snapshot.healthy_since is None:
+            return Reason(
+                Code.FROZEN, "Hetzner or the apiserver does not answer: nothing is bought blindly"
+            )
+        return None
 
     @cached_property
     def learnt_allocatable(self) -> dict[str, Resources]:

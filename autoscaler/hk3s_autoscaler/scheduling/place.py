@@ -18,6 +18,7 @@ REGION_LABEL = "topology.kubernetes.io/region"
 ZONE_LABEL = "topology.kubernetes.io/zone"
 CSI_LOCATION_LABEL = "csi.hetzner.cloud/location"
 PROVIDED_BY_LABEL = "instance.hetzner.cloud/provided-by"
+CORDON_TAINT = "node.kubernetes.io/unschedulable"
 _ARCHITECTURES = {"x86": "amd64", "arm": "arm64"}
 
 HostPort = tuple[str, str, int]
@@ -109,7 +110,7 @@ def with_daemons(place: Place, daemonsets: Iterable[DaemonSet]) -> Place:
 
 def node_place(node: Node, *, room: Resources, ports: Iterable[HostPort] = ()) -> Place:
     """Return the place that a Node is, with the room that its pods leave."""
-    cordon = Taint(key="node.kubernetes.io/unschedulable", effect="NoSchedule")
+    cordon = Taint(key=CORDON_TAINT, effect="NoSchedule")
     return Place(
         name=node.name,
         labels={HOSTNAME_LABEL: node.name, **dict(node.labels)},

@@ -1,0 +1,142 @@
+"""Room that is there or on its way: nodes and servers as slots that pods may be counted onto."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from hk3s_autoscaler.model.node import Node
+from hk3s_autoscaler.model.pod import PodKey, Taint
+from hk3s_autoscaler.model.resources import total
+from hk3s_autoscaler.planning.lifecycle import ON_THE_WAY, Phase
+from hk3s_autoscaler.planning.world import GOING, Worker, World
+from hk3s_autoscaler.scheduling.place import (
+    CORDON_TAINT,
+    Place,
+    new_place,
+    node_place,
+    runs_daemon,
+    with_daemons,
+)
+
+# Taints that young nodes carry until kubelet, cloud controller and network plugin are done.
+_TRANSIENT = frozenset(
+    {
+        "node.kubernetes.io/not-ready",
+        "node.kubernetes.io/network-unavailable",
+        "node.cloudprovider.kubernetes.io/uninitialized",
+        "node.cilium.io/agent-not-ready",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """A node, or a server that becomes one, with the room it has for pods that are pending.
+
+    `tried`: kube-scheduler has long known this room, so it does not suit pods that are overdue.
+    `expected` are the pods that the server was bought for.
+    """
+
+    name: str
+    place: Place
+    tried: bool = False
+    expected: tuple[PodKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """Slots in the order in which they are used: there now, on the way, about to be given back."""
+
+    ready: tuple[Slot, ...]
+    coming: tuple[Slot, ...]
+    leaving: tuple[Slot, ...]
+
+
+def capacity(world: World, doomed: Iterable[str]) -> Capacity:
+    """Return the room of every node and server but those that are about to be deleted."""
+    gone = frozenset(doomed)
+    workers = {worker.name: worker for worker in world.workers}
+    ready, coming, leaving = [], [], []
+    for node in world.snapshot.nodes:
+        worker = workers.get(node.name)
+        if node.name in gone or (worker is not None and _is_going(worker)):
+            continue
+        if node.draining_since is not None:
+            if node.ready and worker is not None and worker.server is not None:
+                leaving.append(_slot(world, _uncordoned(node), worker))
+        elif _is_settling(world, node, worker):
+            coming.append(_slot(world, _settled(world, node), worker))
+        elif node.ready:
+            ready.append(_slot(world, node, worker))
+    coming += _unregistered(world, gone)
+    return Capacity(ready=tuple(ready), coming=tuple(coming), leaving=tuple(leaving))
+
+
+def _unregistered(world: World, gone: frozenset[str]) -> Iterator[Slot]:
+    for worker in world.workers:
+        server, pool = worker.server, world.pools.get(worker.pool)
+        if server is None or pool is None or worker.node is not None:
+            continue
+        offering = world.offering_of(server)
+        if offering is None or worker.name in gone or _is_going(worker):
+            continue
+        known = world.learnt_allocatable.get(offering.key.server_type, offering.allocatable)
+        actual = replace(offering, key=server.offering)
+        place = new_place(pool, actual, name=server.name, allocatable=known)
+        daemons = with_daemons(place, world.snapshot.daemonsets)
+        yield Slot(name=server.name, place=daemons, expected=server.bought_for)
+
+
+def _slot(world: World, node: Node, worker: Worker | None) -> Slot:
+    pods = world.pods_on(node.name)
+    used = total(pod.spec.requests for pod in pods)
+    ports = {port for pod in pods for port in pod.spec.host_ports}
+    place = node_place(node, room=node.allocatable - used, ports=ports)
+    running = {(pod.key.namespace, pod.owner.name) for pod in pods if pod.is_daemon and pod.owner}
+    missing = [
+        daemonset
+        for daemonset in world.snapshot.daemonsets
+        if (daemonset.key.namespace, daemonset.key.name) not in running
+        and runs_daemon(daemonset, place)
+    ]
+    known_since = max(node.ready_since or node.created_at, node.created_at)
+    server = worker.server if worker is not None else None
+    return Slot(
+        name=node.name,
+        place=with_daemons(place, missing),
+        tried=node.ready
+        and not _young_taints(world, node)
+        and known_since + world.config.unfit_after <= world.now,
+        expected=server.bought_for if server is not None else (),
+    )
+
+
+def _is_going(worker: Worker) -> bool:
+    return worker.server is not None and worker.server.status in GOING
+
+
+def _is_settling(world: World, node: Node, worker: Worker | None) -> bool:
+    """Whether a node of ours has joined but is not in service yet, and still in time for it."""
+    if worker is None or worker.server is None:
+        return False
+    pool = world.pools.get(worker.pool)
+    if pool is None or node.created_at + pool.join_timeout <= world.now:
+        return False
+    if not node.ready:
+        return worker.phase in ON_THE_WAY
+    return worker.phase in (Phase.READY, Phase.UNNEEDED) and bool(_young_taints(world, node))
+
+
+def _uncordoned(node: Node) -> Node:
+    kept = tuple(taint for taint in node.taints if taint.key != CORDON_TAINT)
+    return replace(node, unschedulable=False, taints=kept)
+
+
+def _settled(world: World, node: Node) -> Node:
+    young = _young_taints(world, node)
+    return replace(node, taints=tuple(taint for taint in node.taints if taint not in young))
+
+
+def _young_taints(world: World, node: Node) -> tuple[Taint, ...]:
+    pool = world.pools.get(node.pool)
+    startup = {(t.key, t.effect) for t in pool.startup_taints} if pool is not None else set()
+    return tuple(t for t in node.taints if t.key in _TRANSIENT or (t.key, t.effect) in startup)

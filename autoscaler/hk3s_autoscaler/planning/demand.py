@@ -1,0 +1,178 @@
+"""Pending pods as numbers, and their distribution over slots."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from hk3s_autoscaler.model.pod import Pod
+from hk3s_autoscaler.model.resources import Resources
+from hk3s_autoscaler.planning.capacity import Slot
+from hk3s_autoscaler.planning.filling import Filling, Rule, by_density, by_match, by_size, by_value
+from hk3s_autoscaler.planning.problem import Pattern, Problem, Vector
+from hk3s_autoscaler.planning.world import World
+from hk3s_autoscaler.scheduling.classes import PodClass, classify
+from hk3s_autoscaler.scheduling.place import Place, conflicts, mismatch
+
+_MANY_SLOTS = 200
+_RULES: tuple[Rule, ...] = (by_match, by_size, by_density, by_value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demand:
+    """Classes of pending pods, most demanding first."""
+
+    classes: tuple[PodClass, ...]
+
+    @cached_property
+    def extended(self) -> tuple[str, ...]:
+        """Names of the extended resources that any pod asks for."""
+        names = {name for c in self.classes for name, _ in c.spec.requests.extended}
+        return tuple(sorted(names))
+
+    def vector(self, amount: Resources) -> Vector:
+        """An amount of resources as numbers, in the order that the whole demand shares."""
+        extended = dict(amount.extended)
+        return (
+            amount.cpu_milli,
+            amount.memory_bytes,
+            amount.ephemeral_bytes,
+            amount.pods,
+            *(extended.get(name, 0) for name in self.extended),
+        )
+
+    @cached_property
+    def problem(self) -> Problem:
+        """The demand without anything for sale."""
+        return Problem(
+            demands=tuple(self.vector(c.spec.requests) for c in self.classes),
+            counts=tuple(len(c.pods) for c in self.classes),
+            kinds=(),
+            ports=tuple(c.spec.host_ports for c in self.classes)
+            if any(c.spec.host_ports for c in self.classes)
+            else (),
+        )
+
+    def suited(self, place: Place, *, tried: bool = False) -> tuple[int, ...]:
+        """Classes of which at least one pod may run at a place."""
+        return tuple(
+            index
+            for index, c in enumerate(self.classes)
+            if c.spec.requests.fits(place.room)
+            and not (tried and c.overdue)
+            and not mismatch(c.spec, place)
+            and not conflicts(c.spec.host_ports, place.ports)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """What goes to which slot, and how many of each class are left."""
+
+    loads: tuple[tuple[Slot, Pattern], ...]
+    left: tuple[int, ...]
+
+
+def pending(world: World) -> tuple[Pod, ...]:
+    """Pods that may make the cluster grow: kube-scheduler found no place for them.
+
+    Not those that are gated, nominated, going, expendable or a DaemonSet's.
+    """
+    return tuple(
+        pod
+        for pod in world.snapshot.pods
+        if pod.unschedulable_since is not None
+        and pod.phase == "Pending"
+        and pod.deleted_at is None
+        and not (pod.node or pod.nominated_node or pod.gated or pod.is_daemon or pod.mirror)
+        and not world.is_expendable(pod)
+    )
+
+
+def demand(world: World, pods: Sequence[Pod]) -> Demand:
+    """Group pods; those unschedulable for long count as unfit for the room that is there."""
+    last = world.now - world.config.unfit_after
+    late = [p for p in pods if p.unschedulable_since is not None and p.unschedulable_since <= last]
+    return Demand(classes=classify(pods, late))
+
+
+def place(wanted: Demand, counts: Sequence[int], slots: Sequence[Slot]) -> Placement:
+    """Put as many pods as possible into slots: those they were bought for first, then by priority.
+
+    Which slots hold all pods is a packing question too, so several ways are tried until one leaves
+    nothing; with very many slots one way has to do.
+    """
+    suited = {slot.name: wanted.suited(slot.place, tried=slot.tried) for slot in slots}
+    useful = [slot for slot in slots if any(counts[i] for i in suited[slot.name])]
+    rules = _RULES[1:2] if len(useful) > _MANY_SLOTS else _RULES
+    best: Placement | None = None
+    for rule in rules:
+        for order in (useful, useful[::-1]):
+            for expected in (True, False):
+                found = _Placing(wanted, counts, suited).run(order, rule, expected=expected)
+                if best is None or sum(found.left) < sum(best.left):
+                    best = found
+                if not sum(best.left):
+                    return best
+    return best or Placement(loads=(), left=tuple(counts))
+
+
+class _Placing:
+    def __init__(
+        self, wanted: Demand, counts: Sequence[int], suited: dict[str, tuple[int, ...]]
+    ) -> None:
+        self._wanted = wanted
+        self._left = list(counts)
+        self._suited = suited
+        self._loads: dict[str, dict[int, int]] = {}
+
+    def run(self, slots: Sequence[Slot], rule: Rule, *, expected: bool) -> Placement:
+        if expected:
+            for slot in slots:
+                self._put_expected(slot)
+        for priority in sorted({c.spec.priority for c in self._wanted.classes}, reverse=True):
+            for slot in slots:
+                self._put(slot, rule, priority)
+        return Placement(
+            loads=tuple(
+                (slot, tuple(sorted(self._loads[slot.name].items())))
+                for slot in slots
+                if slot.name in self._loads
+            ),
+            left=tuple(self._left),
+        )
+
+    def _put_expected(self, slot: Slot) -> None:
+        keys = frozenset(slot.expected)
+        if not keys:
+            return
+        filling = self._filling(slot, [])
+        for index in self._suited[slot.name]:
+            known = sum(pod.key in keys for pod in self._wanted.classes[index].pods)
+            for _ in range(min(known, self._left[index])):
+                if filling.fit(index, 1):
+                    filling.put(index, 1)
+        self._take(slot, filling.pattern())
+
+    def _put(self, slot: Slot, rule: Rule, priority: int) -> None:
+        waiting = [
+            (index, self._left[index])
+            for index in self._suited[slot.name]
+            if self._left[index] and self._wanted.classes[index].spec.priority == priority
+        ]
+        if waiting:
+            self._take(slot, rule(self._filling(slot, waiting)))
+
+    def _filling(self, slot: Slot, waiting: Sequence[tuple[int, int]]) -> Filling:
+        problem = self._wanted.problem
+        pattern = self._loads.get(slot.name, {})
+        ports = [*slot.place.ports, *(p for i in pattern for p in problem.ports_of(i))]
+        used = problem.load(tuple(pattern.items()))
+        whole = self._wanted.vector(slot.place.room)
+        room = tuple(have - taken for have, taken in zip(whole, used, strict=True))
+        return Filling(problem, room, waiting, [max(d[:2]) for d in problem.demands], ports)
+
+    def _take(self, slot: Slot, pattern: Pattern) -> None:
+        for index, number in pattern:
+            load = self._loads.setdefault(slot.name, {})
+            load[index] = load.get(index, 0) + number
+            self._left[index] -= number

@@ -1,0 +1,116 @@
+"""Rules for filling one server: each takes room and what is waiting, and returns a pattern.
+
+Identical pods are taken in runs, so that the work grows with classes and not with pods.
+"""
+
+from collections.abc import Callable, Sequence
+
+from hk3s_autoscaler.planning.problem import Pattern, Problem, Vector
+from hk3s_autoscaler.scheduling.place import HostPort, conflicts
+
+Rule = Callable[["Filling"], Pattern]
+_RUN = 4
+"""Dot product: how many runs a server that would hold only one class is filled in."""
+
+
+class Filling:
+    """One server being filled: its room, what may still go in, and what a pod of it is worth."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        room: Vector,
+        waiting: Sequence[tuple[int, int]],
+        values: Sequence[float],
+        taken: Sequence[HostPort] = (),
+    ) -> None:
+        self.problem = problem
+        self.size = tuple(max(1, have) for have in room)
+        self.values = values
+        self.waiting = [(i, n) for i, n in waiting if n]
+        self._room = list(room)
+        self._ports = list(taken)
+        self._pattern: dict[int, int] = {}
+
+    def shares(self, index: int) -> tuple[float, ...]:
+        """What part of the whole server a pod asks for, by resource."""
+        return tuple(w / s for w, s in zip(self.problem.demands[index], self.size, strict=True))
+
+    def free(self) -> tuple[float, ...]:
+        """What part of the server is still free, by resource."""
+        return tuple(have / s for have, s in zip(self._room, self.size, strict=True))
+
+    def fit(self, index: int, limit: int) -> int:
+        """How many more pods of a class fit, up to a limit."""
+        most = limit
+        for wanted, have in zip(self.problem.demands[index], self._room, strict=True):
+            if wanted:
+                most = min(most, have // wanted) if have > 0 else 0
+        ports = self.problem.ports_of(index)
+        if ports and most:
+            return 0 if conflicts(ports, self._ports) else 1
+        return most
+
+    def put(self, index: int, number: int) -> None:
+        """Put pods in."""
+        demand = self.problem.demands[index]
+        self._room = [have - number * w for have, w in zip(self._room, demand, strict=True)]
+        self._ports += self.problem.ports_of(index)
+        self._pattern[index] = self._pattern.get(index, 0) + number
+
+    def pattern(self) -> Pattern:
+        """What was put in."""
+        return tuple(sorted(self._pattern.items()))
+
+
+def _in_order(filling: Filling, key: Callable[[int], object]) -> Pattern:
+    for index, waiting in sorted(filling.waiting, key=lambda entry: (key(entry[0]), entry[0])):
+        number = filling.fit(index, waiting)
+        if number:
+            filling.put(index, number)
+    return filling.pattern()
+
+
+def by_size(filling: Filling) -> Pattern:
+    """Largest first, by the resource of which a pod asks most (first-fit decreasing)."""
+    return _in_order(filling, lambda index: -max(filling.shares(index)))
+
+
+def by_value(filling: Filling) -> Pattern:
+    """Most valuable pod first."""
+    return _in_order(filling, lambda index: -filling.values[index])
+
+
+def by_density(filling: Filling) -> Pattern:
+    """Most valuable first for its size, all resources counting alike."""
+    return _in_order(
+        filling, lambda index: -filling.values[index] / (sum(filling.shares(index)) + 1e-12)
+    )
+
+
+def by_match(filling: Filling) -> Pattern:
+    """The pod whose demand points most where room is left (dot product; Panigrahy et al., 2011)."""
+    shares = {index: filling.shares(index) for index, _ in filling.waiting}
+    waiting = dict(filling.waiting)
+    while waiting:
+        free = filling.free()
+        best, best_score = -1, -1.0
+        for index in tuple(waiting):
+            if not filling.fit(index, waiting[index]):
+                del waiting[index]
+                continue
+            score = sum([s * f for s, f in zip(shares[index], free, strict=True)])
+            if score > best_score:
+                best, best_score = index, score
+        if best < 0:
+            break
+        fit = filling.fit(best, waiting[best])
+        number = max(1, fit // _RUN)
+        filling.put(best, number)
+        waiting[best] -= number
+        if not waiting[best]:
+            del waiting[best]
+    return filling.pattern()
+
+
+RULES: tuple[Rule, ...] = (by_match, by_size, by_density, by_value)

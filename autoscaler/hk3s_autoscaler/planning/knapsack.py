@@ -1,0 +1,157 @@
+"""The most valuable load of one server: branch and bound over several resources.
+
+Several resources are folded into one by multipliers (a surrogate relaxation), which orders the
+classes by value per size and bounds what any load can be worth; good multipliers are found by
+raising those of the resources that the relaxed load would overdraw.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hk3s_autoscaler.planning.problem import Kind, Pattern, Problem
+
+_STEPS = 4
+_RATE = 1.0
+_CLOSE_ENOUGH = 1 + 5e-4
+
+
+@dataclass(slots=True)
+class Knapsack:
+    """One kind of server, to be filled again and again under changing values."""
+
+    problem: Problem
+    kind: Kind
+    multipliers: list[float] = field(default_factory=list)
+    items: list[tuple[int, int, tuple[float, ...]]] = field(default_factory=list)
+    work: int = 0
+
+    def __post_init__(self) -> None:
+        room = self.kind.room
+        for index in self.kind.classes:
+            most = self.problem.most(index, room)
+            if most:
+                demand = self.problem.demands[index]
+                shares = tuple(w / have if w else 0.0 for w, have in zip(demand, room, strict=True))
+                self.items.append((index, most, shares))
+        self.multipliers = [1 / len(room)] * len(room)
+
+    def weigh(self, prices: Sequence[float]) -> None:
+        """Start from what a unit of each resource costs."""
+        total = sum(p * have for p, have in zip(prices, self.kind.room, strict=True))
+        if total > 0:
+            self.multipliers = [p * h / total for p, h in zip(prices, self.kind.room, strict=True)]
+
+    def solve(self, values: Sequence[float], nodes: int) -> tuple[float, Pattern, float]:
+        """Return the best load found: its value, itself, and a value that no load exceeds.
+
+        A server that cannot be worth its price is not searched; the bound then says so.
+        """
+        bound = self._tune(values)
+        if bound <= self.kind.price:
+            return 0.0, (), bound
+        multipliers = self.multipliers
+        rated = []
+        for index, most, shares in self.items:
+            value = values[index]
+            if value > 0:
+                size = sum(m * s for m, s in zip(multipliers, shares, strict=True))
+                rated.append((value / max(size, 1e-12), index, most, shares, size))
+        rated.sort(key=lambda item: (-item[0], item[1]))
+        search = _Search(self.problem, values, rated, nodes)
+        worth, pattern, upper = search.run(len(self.kind.room))
+        self.work += search.visits
+        return worth, pattern, min(upper, bound)
+
+    def _tune(self, values: Sequence[float]) -> float:
+        best, best_multipliers = math.inf, self.multipliers
+        multipliers = self.multipliers
+        for _ in range(_STEPS):
+            bound, used = self._relaxed(values, multipliers)
+            if bound < best:
+                best, best_multipliers = bound, multipliers
+            raised = [m * math.exp(_RATE * (u - 1)) for m, u in zip(multipliers, used, strict=True)]
+            total = sum(raised)
+            multipliers = [m / total for m in raised]
+        self.multipliers = best_multipliers
+        return best
+
+    def _relaxed(
+        self, values: Sequence[float], multipliers: Sequence[float]
+    ) -> tuple[float, list[float]]:
+        """Fill by value per folded size, the last class in part: its value, and what it draws."""
+        rated = []
+        for index, most, shares in self.items:
+            if values[index] > 0:
+                size = sum(m * s for m, s in zip(multipliers, shares, strict=True))
+                rated.append((values[index] / max(size, 1e-12), values[index], size, most, shares))
+        rated.sort(key=lambda item: -item[0])
+        left, worth, used = 1.0, 0.0, [0.0] * len(multipliers)
+        for _, value, size, most, shares in rated:
+            taken = min(float(most), left / size) if size > 0 else float(most)
+            worth += taken * value
+            left -= taken * size
+            used = [u + taken * s for u, s in zip(used, shares, strict=True)]
+            if left <= 0:
+                break
+        return worth, used
+
+
+class _Search:
+    """Depth first, most valuable class first; what is not looked at counts with its bound."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        values: Sequence[float],
+        rated: list[tuple[float, int, int, tuple[float, ...], float]],
+        nodes: int,
+    ) -> None:
+        self._problem = problem
+        self._values = values
+        self._rated = rated
+        self._nodes = nodes
+        self.visits = 0
+        self._best = 0.0
+        self._pattern: tuple[tuple[int, int], ...] = ()
+        self._missed = 0.0
+
+    def run(self, dimensions: int) -> tuple[float, Pattern, float]:
+        self._visit(0, 0.0, 1.0, (1.0 + 1e-12,) * dimensions, ())
+        upper = max(self._best * _CLOSE_ENOUGH, self._missed)
+        return self._best, tuple(sorted(self._pattern)), upper
+
+    def _visit(
+        self, depth: int, worth: float, left: float, room: tuple[float, ...], taken: Pattern
+    ) -> None:
+        self.visits += 1
+        if worth > self._best:
+            self._best, self._pattern = worth, taken
+        if depth == len(self._rated):
+            return
+        density, index, most, shares, size = self._rated[depth]
+        bound = worth + density * max(left, 0.0)
+        if bound <= self._best * _CLOSE_ENOUGH:
+            return
+        if self._nodes <= 0:
+            self._missed = max(self._missed, bound)
+            return
+        fit = min([most, *(int(f / s) for s, f in zip(shares, room, strict=True) if s > 0)])
+        if fit and self._problem.clash((*(i for i, _ in taken), index)):
+            fit = 0
+        for n in range(fit, -1, -1):
+            if self._nodes <= 0:
+                self._missed = max(self._missed, bound)
+                return
+            self._nodes -= 1
+            if not n:
+                self._visit(depth + 1, worth, left, room, taken)
+                continue
+            rest = tuple(free - n * share for free, share in zip(room, shares, strict=True))
+            self._visit(
+                depth + 1,
+                worth + n * self._values[index],
+                left - n * size,
+                rest,
+                (*taken, (index, n)),
+            )

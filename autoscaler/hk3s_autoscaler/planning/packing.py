@@ -1,0 +1,273 @@
+"""Which servers to buy for a problem: several greedy covers raced, the best one polished.
+
+A cover buys, again and again, the server whose load is worth most for its price; the covers differ
+in how pods are valued and how a server is filled. Limits hold at every step. All work is counted in
+units, never timed: the same facts give the same plan on any machine.
+"""
+
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from hk3s_autoscaler.planning.filling import (
+    RULES,
+    Filling,
+    Rule,
+    by_density,
+    by_match,
+    by_size,
+    by_value,
+)
+from hk3s_autoscaler.planning.problem import Pattern, Problem, affordable
+from hk3s_autoscaler.planning.relaxation import Relaxation, relax
+
+_RELAX_WORK = 60_000
+_ROUNDED_CLASSES = 16
+_RUINED_SHARES = (2, 4, 8)
+_RUIN_ROUNDS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Equal servers with equal loads."""
+
+    kind: int
+    pattern: Pattern
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packing:
+    """A valid purchase: what to buy, its price an hour, how many of each class it misses."""
+
+    batches: tuple[Batch, ...]
+    price: int
+    missed: tuple[int, ...]
+
+    def rank(self) -> tuple[object, ...]:
+        """Better packings rank lower: fewest pods missed, then price, then servers."""
+        return (sum(self.missed), self.price, sum(batch.number for batch in self.batches))
+
+
+def pack(problem: Problem) -> Packing:
+    """Return the best purchase found; it never breaks a limit, and misses pods rather."""
+    relaxed = relax(problem, _RELAX_WORK)
+    found = [*_race(problem, relaxed)]
+    if any(sum(packing.missed) for packing in found):
+        found += _race_for_room(problem, relaxed)
+    polished = [_right_size(problem, packing) for packing in found]
+    best = min(polished, key=Packing.rank)
+    return _rebuild(problem, relaxed, best)
+
+
+def _race(problem: Problem, relaxed: Relaxation) -> Iterable[Packing]:
+    rest = problem.counts
+    yield _cover(problem, relaxed.values, RULES, rest)
+    for rule in (by_match, by_size):
+        yield _cover(problem, relaxed.values, (rule,), rest)
+    yield _cover(problem, _even(problem), (by_match, by_size), rest)
+    if len([n for n in rest if n]) <= _ROUNDED_CLASSES:
+        yield _round(problem, relaxed)
+    for number in range(len(problem.kinds)):
+        yield _cover(problem, relaxed.values, (by_match, by_size), rest, first=number)
+
+
+def _race_for_room(problem: Problem, relaxed: Relaxation) -> Iterable[Packing]:
+    """Where limits bind, servers that hold more are worth more than their price says."""
+    dearest = max((kind.price for kind in problem.kinds), default=0)
+    for extra in (dearest // 8, dearest, 64 * dearest):
+        yield _cover(problem, relaxed.values, RULES, problem.counts, extra=extra)
+        yield _cover(problem, [1.0] * len(problem.counts), RULES, problem.counts, extra=extra)
+
+
+def _even(problem: Problem) -> list[float]:
+    """Value a pod by the share that it takes of the largest room for sale."""
+    rooms = [max(sizes) for sizes in zip(*(k.room for k in problem.kinds), strict=True)]
+    return [
+        max((w / max(1, r) for w, r in zip(demand, rooms, strict=True)), default=0.0)
+        for demand in problem.demands
+    ]
+
+
+def _round(problem: Problem, relaxed: Relaxation) -> Packing:
+    """Buy the whole servers of the relaxed mix, and cover the rest."""
+    bought = [Batch(kind, pattern, int(n + 1e-6)) for kind, pattern, n in relaxed.columns]
+    return _cover(problem, relaxed.values, RULES, problem.counts, bought=bought)
+
+
+def _cover(
+    problem: Problem,
+    values: Sequence[float],
+    rules: Sequence[Rule],
+    counts: Sequence[int],
+    *,
+    first: int | None = None,
+    extra: int = 0,
+    bought: Iterable[Batch] = (),
+) -> Packing:
+    """Buy the load that is worth most for its price (plus `extra`) until nothing is missed.
+
+    With `first`, other kinds are bought only for what that kind cannot hold.
+    """
+    cover = _Cover(problem, values, rules, counts, extra)
+    for batch in bought:
+        cover.buy(batch.kind, batch.pattern, batch.number)
+    if first is not None:
+        cover.run([first])
+    cover.run(range(len(problem.kinds)))
+    return cover.packing()
+
+
+class _Cover:
+    """A cover under way: what is waiting, what the limits leave, what was bought."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        values: Sequence[float],
+        rules: Sequence[Rule],
+        counts: Sequence[int],
+        extra: int,
+    ) -> None:
+        self._problem = problem
+        self._values = values
+        self._rules = rules
+        self._extra = extra
+        self._waiting = list(counts)
+        self._left = list(problem.limits)
+        self._bought: dict[tuple[int, Pattern], int] = {}
+
+    def run(self, kinds: Iterable[int]) -> None:
+        """Buy from these kinds while a limit and a waiting pod allow.
+
+        The worth of a kind's best load only falls as pods are served, so a stale one that still
+        leads needs to be filled anew, and all others do not.
+        """
+        queue: list[tuple[float, int, int, Pattern]] = []
+        for kind in kinds:
+            self._offer(queue, kind)
+        while queue:
+            _, _, kind, pattern = heapq.heappop(queue)
+            if any(n > self._waiting[index] for index, n in pattern):
+                self._offer(queue, kind)
+                continue
+            number = min(self._waiting[index] // n for index, n in pattern)
+            if self.buy(kind, pattern, number):
+                self._offer(queue, kind)
+
+    def buy(self, kind: int, pattern: Pattern, number: int) -> int:
+        """Buy as many equal loads as the limits and the waiting pods allow."""
+        offer = self._problem.kinds[kind]
+        number = min(number, affordable(offer, self._left))
+        number = min([number, *(self._waiting[index] // n for index, n in pattern)])
+        if number <= 0:
+            return 0
+        for limit, amount in offer.uses:
+            self._left[limit] -= amount * number
+        for index, n in pattern:
+            self._waiting[index] -= n * number
+        self._bought[kind, pattern] = self._bought.get((kind, pattern), 0) + number
+        return number
+
+    def packing(self) -> Packing:
+        """What was bought."""
+        kinds = self._problem.kinds
+        batches = tuple(Batch(k, pattern, n) for (k, pattern), n in self._bought.items())
+        price = sum(kinds[batch.kind].price * batch.number for batch in batches)
+        return Packing(batches=batches, price=price, missed=tuple(self._waiting))
+
+    def _offer(self, queue: list[tuple[float, int, int, Pattern]], number: int) -> None:
+        kind = self._problem.kinds[number]
+        if not affordable(kind, self._left):
+            return
+        waiting = [(i, self._waiting[i]) for i in kind.classes if self._waiting[i]]
+        best: Pattern = ()
+        best_worth = 0.0
+        for rule in self._rules if waiting else ():
+            pattern = rule(Filling(self._problem, kind.room, waiting, self._values))
+            worth = sum([self._values[i] * n for i, n in pattern])
+            if worth > best_worth:
+                best, best_worth = pattern, worth
+        if best:
+            price = kind.price + self._extra
+            heapq.heappush(queue, (-best_worth / max(price, 1), -kind.price, number, best))
+
+
+def _right_size(problem: Problem, packing: Packing) -> Packing:
+    """Give each load the cheapest kind that holds it, within the limits."""
+    left = list(problem.limits)
+    for batch in packing.batches:
+        for limit, amount in problem.kinds[batch.kind].uses:
+            left[limit] -= amount * batch.number
+    order = sorted(range(len(problem.kinds)), key=lambda k: (problem.kinds[k].price, k))
+    batches = []
+    for batch in packing.batches:
+        old = problem.kinds[batch.kind]
+        for limit, amount in old.uses:
+            left[limit] += amount * batch.number
+        kind = next(
+            (
+                k
+                for k in order
+                if problem.kinds[k].price < old.price
+                and affordable(problem.kinds[k], left) >= batch.number
+                and problem.holds(problem.kinds[k], batch.pattern)
+            ),
+            batch.kind,
+        )
+        for limit, amount in problem.kinds[kind].uses:
+            left[limit] -= amount * batch.number
+        batches.append(replace(batch, kind=kind))
+    price = sum(problem.kinds[batch.kind].price * batch.number for batch in batches)
+    return replace(packing, batches=tuple(batches), price=price)
+
+
+def _rebuild(problem: Problem, relaxed: Relaxation, best: Packing) -> Packing:
+    """Take the servers that earn least for their price out again and buy anew for their pods."""
+    for _ in range(_RUIN_ROUNDS):
+        better = best
+        for share in _RUINED_SHARES:
+            kept, counts, limits = _ruin(problem, relaxed.values, best, share)
+            if not any(counts):
+                continue
+            smaller = replace(problem, counts=counts, limits=limits)
+            tries = (
+                _cover(smaller, relaxed.values, RULES, counts),
+                _cover(smaller, relaxed.values, (by_size,), counts),
+                _cover(smaller, _even(problem), (by_match, by_density, by_value), counts),
+            )
+            again = min((_right_size(smaller, t) for t in tries), key=Packing.rank)
+            joined = Packing(
+                batches=(*kept, *again.batches),
+                price=again.price + sum(problem.kinds[b.kind].price * b.number for b in kept),
+                missed=again.missed,
+            )
+            better = min(better, joined, key=Packing.rank)
+        if better is best:
+            break
+        best = better
+    return best
+
+
+def _ruin(
+    problem: Problem, values: Sequence[float], packing: Packing, share: int
+) -> tuple[list[Batch], tuple[int, ...], tuple[int, ...]]:
+    servers = sum(batch.number for batch in packing.batches)
+    doomed = max(2, servers // share)
+
+    def worth(batch: Batch) -> float:
+        price = max(1, problem.kinds[batch.kind].price)
+        return sum([values[i] * n for i, n in batch.pattern]) / price
+
+    counts, left = list(packing.missed), list(problem.limits)
+    kept = []
+    for batch in sorted(packing.batches, key=worth):
+        gone = min(doomed, batch.number)
+        doomed -= gone
+        for index, n in batch.pattern:
+            counts[index] += n * gone
+        if batch.number > gone:
+            kept.append(replace(batch, number=batch.number - gone))
+            for limit, amount in problem.kinds[batch.kind].uses:
+                left[limit] -= amount * (batch.number - gone)
+    return kept, tuple(counts), tuple(left)

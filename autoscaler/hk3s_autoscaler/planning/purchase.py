@@ -1,0 +1,214 @@
+"""What to buy for pods that no room is left for, over all pools, in strict tiers."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from hk3s_autoscaler.model.offering import OfferingKey
+from hk3s_autoscaler.model.resources import total
+from hk3s_autoscaler.planning.capacity import Slot
+from hk3s_autoscaler.planning.demand import Demand, place
+from hk3s_autoscaler.planning.limits import Limit
+from hk3s_autoscaler.planning.packing import pack
+from hk3s_autoscaler.planning.problem import Kind, Pattern, Problem
+from hk3s_autoscaler.planning.supply import Offer, generation
+from hk3s_autoscaler.planning.world import World
+from hk3s_autoscaler.scheduling.place import Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bought:
+    """One server to buy, what it is bought for, and what may be taken in its stead."""
+
+    offer: Offer
+    load: Pattern
+    fallbacks: tuple[OfferingKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Model:
+    """A kind of server, and the offers that are of this kind: they differ in location only."""
+
+    kind: Kind
+    offers: tuple[Offer, ...]
+
+
+class Shop:
+    """Buys within the limits; `left` is what they still allow, `counts` who still waits."""
+
+    def __init__(
+        self, world: World, wanted: Demand, offers: Sequence[Offer], limits: Sequence[Limit]
+    ) -> None:
+        self._wanted = wanted
+        self._offers = offers
+        self._limits = limits
+        self._spread = Counter(
+            (w.pool, w.server.offering.location) for w in world.workers if w.server is not None
+        )
+        self.left = [limit.left for limit in limits]
+        self.bought: list[Bought] = []
+
+    def serve(self, counts: Sequence[int]) -> tuple[int, ...]:
+        """Buy for as many pods as can be served, and return how many of each class are not.
+
+        Weight decides before price. What Hetzner publishes as sold out is tried last of all.
+        """
+        waiting = tuple(counts)
+        for tier in _tiers(self._offers):
+            if any(waiting):
+                waiting = self._serve_from(self._models(tier, waiting), waiting)
+        return waiting
+
+    def add(self, pool: str) -> Bought | None:
+        """Buy the cheapest server of a pool for no pod in particular."""
+        own = [o for o in self._offers if o.pool.name == pool and o.hindrance is None]
+        for tier in _tiers(own):
+            for _, offers in groupby(tier, key=lambda o: o.offering.micro_eur_per_hour):
+                group = [offer for offer in offers if self._affords(offer)]
+                if group:
+                    newest = max(generation(offer.offering) for offer in group)
+                    self._buy([o for o in group if generation(o.offering) == newest], ())
+                    return self.bought[-1]
+        return None
+
+    def with_fallbacks(self) -> tuple[Bought, ...]:
+        """Name for each server every other offering of its pool that holds its pods too.
+
+        The limits hold even if every server falls back on its dearest choice.
+        """
+        left = list(self.left)
+        return tuple(self._with_fallbacks(bought, left) for bought in self.bought)
+
+    def _serve_from(self, models: Sequence[_Model], counts: tuple[int, ...]) -> tuple[int, ...]:
+        reachable = {index for model in models for index in model.kind.classes}
+        here = tuple(n if index in reachable else 0 for index, n in enumerate(counts))
+        if not any(here):
+            return counts
+        kinds = tuple(model.kind for model in models)
+        problem = replace(self._wanted.problem, counts=here, kinds=kinds, limits=tuple(self.left))
+        packing = pack(problem)
+        if not any(packing.missed) or len(self._priorities()) == 1:
+            for batch in packing.batches:
+                for _ in range(batch.number):
+                    self._buy(models[batch.kind].offers, batch.pattern)
+            missed = packing.missed
+        else:
+            missed = self._serve_in_order(models, problem)
+        return tuple(missed[index] if index in reachable else n for index, n in enumerate(counts))
+
+    def _serve_in_order(self, models: Sequence[_Model], problem: Problem) -> tuple[int, ...]:
+        """Not all can be served: the important first, the others in the room that they leave."""
+        missed = [0] * len(problem.counts)
+        first = len(self.bought)
+        for priority in self._priorities():
+            level = tuple(
+                n if self._wanted.classes[index].spec.priority == priority else 0
+                for index, n in enumerate(problem.counts)
+            )
+            level = self._share(level, first)
+            packing = pack(replace(problem, counts=level, limits=tuple(self.left)))
+            for batch in packing.batches:
+                for _ in range(batch.number):
+                    self._buy(models[batch.kind].offers, batch.pattern)
+            missed = [a + b for a, b in zip(missed, packing.missed, strict=True)]
+        return tuple(missed)
+
+    def _share(self, counts: tuple[int, ...], first: int) -> tuple[int, ...]:
+        """Put pods beside those that servers were bought for just now."""
+        slots = {
+            str(number): Slot(name=str(number), place=self._rest(bought))
+            for number, bought in enumerate(self.bought)
+            if number >= first
+        }
+        placed = place(self._wanted, counts, tuple(slots.values()))
+        for slot, pattern in placed.loads:
+            bought = self.bought[int(slot.name)]
+            load = Counter(dict(bought.load)) + Counter(dict(pattern))
+            self.bought[int(slot.name)] = replace(bought, load=tuple(sorted(load.items())))
+        return placed.left
+
+    def _rest(self, bought: Bought) -> Place:
+        used = total(self._wanted.classes[i].spec.requests * n for i, n in bought.load)
+        ports = {p for i, _ in bought.load for p in self._wanted.classes[i].spec.host_ports}
+        room = bought.offer.place.room - used
+        return replace(bought.offer.place, room=room, ports=bought.offer.place.ports | ports)
+
+    def _priorities(self) -> list[int]:
+        return sorted({c.spec.priority for c in self._wanted.classes}, reverse=True)
+
+    def _models(self, tier: Iterable[Offer], counts: Sequence[int]) -> list[_Model]:
+        """Fold offers that differ in location only into one kind."""
+        folded: dict[tuple[str, Kind], list[Offer]] = {}
+        for offer in tier:
+            classes = tuple(i for i in self._wanted.suited(offer.place) if counts[i])
+            if classes:
+                kind = Kind(
+                    room=self._wanted.vector(offer.place.room),
+                    price=offer.offering.micro_eur_per_hour,
+                    classes=classes,
+                    uses=self._uses(offer),
+                )
+                folded.setdefault((offer.pool.name, kind), []).append(offer)
+        return [_Model(kind=kind, offers=tuple(same)) for (_, kind), same in folded.items()]
+
+    def _uses(self, offer: Offer) -> tuple[tuple[int, int], ...]:
+        takes = (limit.takes(offer.pool.name, offer.offering) for limit in self._limits)
+        return tuple((number, amount) for number, amount in enumerate(takes) if amount)
+
+    def _affords(self, offer: Offer) -> bool:
+        return all(self.left[number] >= amount for number, amount in self._uses(offer))
+
+    def _buy(self, offers: Sequence[Offer], load: Pattern) -> None:
+        offer = min(
+            offers,
+            key=lambda o: (
+                self._spread[o.pool.name, o.key.location],
+                -generation(o.offering),
+                o.key,
+            ),
+        )
+        self._spread[offer.pool.name, offer.key.location] += 1
+        for number, amount in self._uses(offer):
+            self.left[number] -= amount
+        self.bought.append(Bought(offer=offer, load=load))
+
+    def _with_fallbacks(self, bought: Bought, left: list[int]) -> Bought:
+        own = dict(self._uses(bought.offer))
+        extra: dict[int, int] = {}
+        keys = []
+        for tier in (True, False):
+            for offer in self._offers:
+                if offer.offering.published_available is not tier or not self._replaces(
+                    offer, bought
+                ):
+                    continue
+                more = {n: amount - own.get(n, 0) for n, amount in self._uses(offer)}
+                if all(left[number] >= amount for number, amount in more.items()):
+                    keys.append(offer.key)
+                    extra = {n: max(extra.get(n, 0), more.get(n, 0)) for n in extra | more}
+        for number, amount in extra.items():
+            left[number] -= max(0, amount)
+        return replace(bought, fallbacks=tuple(keys))
+
+    def _replaces(self, offer: Offer, bought: Bought) -> bool:
+        if offer.pool is not bought.offer.pool or offer.key == bought.offer.key:
+            return False
+        if offer.hindrance is not None:
+            return False
+        wanted = self._wanted
+        kind = Kind(
+            room=wanted.vector(offer.place.room), price=0, classes=wanted.suited(offer.place)
+        )
+        return not bought.load or wanted.problem.holds(kind, bought.load)
+
+
+def _tiers(offers: Iterable[Offer]) -> Iterator[tuple[Offer, ...]]:
+    """Offers that may be bought now, in groups that are tried one after another."""
+
+    def rank(offer: Offer) -> tuple[bool, int]:
+        return (not offer.offering.published_available, -offer.pool.weight)
+
+    free = sorted((o for o in offers if o.hindrance is None), key=rank)
+    for _, tier in groupby(free, key=rank):
+        yield tuple(tier)
