@@ -1,6 +1,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+
 from lab.hetzner.support import Cloud, running_cloud
 
 

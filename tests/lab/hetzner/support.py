@@ -1,5 +1,6 @@
 """An emulator on a manual clock, spoken to over real HTTP."""
 
+import io
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -61,11 +62,11 @@ class Cloud:
         if headers is None:
             headers = {"Authorization": f"Bearer {self.token}"}
         async with self.session.request(
-            method, base + path, data=data, headers=headers
+            method, base + path, data=io.BytesIO(data) if data else None, headers=headers
         ) as response:
             content = await response.read()
             parsed = json.loads(content) if content else None
-            return Reply(response.status, parsed, dict(response.headers), content)
+            return Reply(response.status, parsed, response.headers, content)
 
     async def get(self, path: str) -> Reply:
         return await self.request("GET", path)

@@ -1,5 +1,4 @@
 import pytest
-from lab.hetzner.support import PRIVATE, PUBLIC_KEY, Cloud, names, server_body
 
 from hk3s_lab.hetzner.events import (
     ServerDeleted,
@@ -7,6 +6,7 @@ from hk3s_lab.hetzner.events import (
     ServerPoweredOff,
     ServerPoweredOn,
 )
+from lab.hetzner.support import PRIVATE, PUBLIC_KEY, Cloud, names, server_body
 
 
 async def test_a_create_answers_at_once_and_takes_its_time(cloud: Cloud) -> None:
