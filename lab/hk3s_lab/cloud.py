@@ -17,6 +17,7 @@ from hk3s_lab.addresses import Addresses
 from hk3s_lab.clock import Clock, RealClock
 from hk3s_lab.errors import LabError
 from hk3s_lab.hetzner.emulator import Emulator, Stock
+from hk3s_lab.hetzner.events import MachineFacts
 from hk3s_lab.kubernetes.build import ensure_binary
 from hk3s_lab.machines.manager import Machines, MachineView
 from hk3s_lab.machines.site import Options, Site
@@ -92,6 +93,11 @@ class LabCloud:
     def machines(self) -> tuple[MachineView, ...]:
         """Every powered machine with its step and what holds it up."""
         return self._machines.views() if self._machines else ()
+
+    @property
+    def servers(self) -> tuple[MachineFacts, ...]:
+        """Every server that is not deleted, as its hypervisor knows it."""
+        return self._emulator.machines() if self._emulator else ()
 
     @property
     def environment(self) -> dict[str, str]:

@@ -9,7 +9,6 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from typing import Any
 
 CREATE_SERVER = "/servers"
@@ -53,7 +52,7 @@ class Report:
     left_after_destroy: list[str] = field(default_factory=list)
 
     def to_json(self) -> str:
-        """Render the report; `reaction_seconds` is the slowest sample, `join_seconds` the median."""
+        """Render the report; `reaction_seconds` is the worst sample, `join_seconds` the median."""
         workers = sum(1 for s in self.servers if s["role"] == "worker")
         values = {
             "ok": not self.failures,
@@ -77,6 +76,26 @@ class Report:
         }
         return json.dumps(values, indent=2) + "\n"
 
+    def summary(self) -> list[str]:
+        """The same in a few lines for a person."""
+        workers = [s for s in self.servers if s["role"] == "worker"]
+        lines = [
+            "",
+            f"servers   {len(self.servers)} in all, {len(workers)} workers bought and given back",
+            f"pods      {self.pods_running_peak} of {self.pods_requested} ran",
+            f"reaction  {max(self.reaction_samples, default=0):.3f} s from batch to create, worst",
+            f"join      {statistics.median(self.join_samples or [0.0]):.1f} s to Ready, median",
+        ]
+        if self.cost is not None:
+            lines.append(
+                f"cost      {self.cost.eur_per_hour_bought:.4f} EUR/h at the peak,"
+                f" {self.cost.ratio:.3f} times the lower bound"
+            )
+        lines.append(f"fallbacks {len(self.fallbacks)} creates refused as sold out")
+        lines.append(f"left      {', '.join(self.left_after_destroy) or 'nothing'}")
+        lines += [f"FAILED    {failure}" for failure in self.failures]
+        return lines
+
 
 def describe_servers(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Pick what the report tells of each server that ever was."""
@@ -88,7 +107,7 @@ def describe_servers(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any
             "location": record["location"],
             "public_ipv4": record["public_ipv4"],
             "public_ipv6": record["public_ipv6"],
-            "private_ip": record["private_ips"][0] if record["private_ips"] else None,
+            "private_ip": record["private"][0]["ip"] if record["private"] else None,
             "created_at": record["created"],
             "deleted_at": record["deleted"],
         }
@@ -142,15 +161,15 @@ def joins(events: Iterable[Mapping[str, Any]]) -> list[float]:
 def sold_out(requests: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """List the creates that Hetzner refused for lack of capacity."""
     return [
-        {"at": r["time"], "status": r["status"], "error": r["error"]}
+        {"at": r["time"], "status": r["status"], "error": r["code"]}
         for r in requests
-        if is_create(r) and r["error"] in {"resource_unavailable", "placement_error"}
+        if is_create(r) and r["code"] in {"resource_unavailable", "placement_error"}
     ]
 
 
 def is_create(request: Mapping[str, Any]) -> bool:
     """Whether a request of the log is a server's create call."""
-    return request["method"] == "POST" and request["template"] == CREATE_SERVER
+    return (request["method"], request["template"]) == ("POST", CREATE_SERVER)
 
 
 def euro_per_hour(server_types: Iterable[Mapping[str, Any]], name: str, location: str) -> float:
@@ -165,8 +184,3 @@ def euro_per_hour(server_types: Iterable[Mapping[str, Any]], name: str, location
                 if price["location"] == location:
                     return float(price["price_hourly"]["net"])
     raise KeyError(f"{name} is not sold in {location}")
-
-
-def parse_time(text: str) -> datetime:
-    """Read a timestamp of the API."""
-    return datetime.fromisoformat(text)
