@@ -104,7 +104,7 @@ def _property(
     nested = default if isinstance(default, dict) else {}
     converted = _convert(schema, definitions, nested)
     if "default" in schema and (default or default in (0, False)) and "properties" not in converted:
-        converted["default"] = copy.deepcopy(default)
+        converted["default"] = _without_empty(default)
     elif "default" in schema and nested:
         converted["default"] = {}  # its own fields have theirs
     return converted
@@ -124,6 +124,19 @@ def _resolve(schema: Schema, definitions: Mapping[str, Schema]) -> Schema:
     if branches:
         raise ValueError(f"no structural schema holds this choice: {schema}")
     return schema
+
+
+def _without_empty(value: Any) -> Any:  # noqa: ANN401 - JSON in, JSON out
+    """Return a default without the empty lists and objects inside it: they say nothing."""
+    match value:
+        case dict():
+            return {
+                key: _without_empty(part) for key, part in value.items() if part not in ([], {})
+            }
+        case list():
+            return [_without_empty(part) for part in value]
+        case _:
+            return value
 
 
 def _columns() -> list[dict[str, Any]]:

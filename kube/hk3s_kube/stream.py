@@ -93,6 +93,7 @@ class Reflector(Generic[T]):
         self._watch_seconds = watch_seconds
         self._silence = silence
         self._failures = 0
+        self._heard = 0
         self._page: msgspec.json.Decoder[_Page[T]] = msgspec.json.Decoder(_Page[kind])  # type: ignore[valid-type] # a value here
         self._object = msgspec.json.Decoder(kind)
         self._bookmark = msgspec.json.Decoder(KubeObject)
@@ -102,6 +103,7 @@ class Reflector(Generic[T]):
         """List, watch, and start over after every end, until cancelled."""
         while True:
             started = self._clock.monotonic()
+            heard = self._heard
             try:
                 if not self.resource_version:
                     await self._list()
@@ -114,6 +116,10 @@ class Reflector(Generic[T]):
                 self._note(error)
             if self._clock.monotonic() - started >= STABLE_SECONDS:
                 self._failures = 0
+                if self._heard == heard:
+                    # A live watch brings bookmarks. One from a version that the server has yet to
+                    # reach (its database was restored) stays open and silent: list again.
+                    self.resource_version = ""
             await self._clock.sleep(self._pause())
             self._failures += 1
 
@@ -152,6 +158,7 @@ class Reflector(Generic[T]):
             self._touch()
             async for line in lines:
                 self._take(self._decode(self._event, line))
+                self._heard += 1
                 self._touch()
 
     def _take(self, event: _Event) -> None:

@@ -277,7 +277,7 @@ def test_the_defaults_of_the_definition_are_those_of_the_models() -> None:
         "policy": "WhenUnderutilized",
         "consolidateAfter": "10m",
         "minSavings": 2.0,
-        "budgets": [{"nodes": "10%", "reasons": []}],
+        "budgets": [{"nodes": "10%"}],
         "keepUntilHourEnd": True,
     }
     assert read(pool(disruption=said)).spec == read(pool()).spec

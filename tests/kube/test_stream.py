@@ -214,6 +214,22 @@ async def test_a_half_open_connection_is_left_and_watched_anew(
     assert api.requests[2].query["resourceVersion"] == "10"
 
 
+async def test_a_watch_that_stays_silent_for_long_is_followed_by_a_list(
+    api: FakeApi, kube: Kube, clock: FakeClock, changes: Changes, background: Background
+) -> None:
+    reflector = make(kube, clock, changes, silence=0.05)
+    api.lists.append((200, pod_list(10)))
+    api.watches.append([None])
+    api.lists.append((200, pod_list(5, pod("restored", 4))))
+
+    background.start(reflector.run())
+    await until(lambda: len(api.requests) == 2)
+    clock.advance(90.0)
+    await until(lambda: changes == [("ADDED", "default/restored")])
+
+    await until(lambda: api.requests[-1].query.get("resourceVersion") == "5")
+
+
 async def test_a_refused_list_is_repeated_and_leaves_nothing_synced(
     api: FakeApi, reflector: Reflector[Pod], background: Background
 ) -> None:
