@@ -10,6 +10,7 @@ from hk3s_autoscaler.model.node import Server
 from hk3s_autoscaler.model.nodepool import NodePool
 from hk3s_autoscaler.model.offering import Offering, OfferingKey
 from hk3s_autoscaler.planning.actions import CreateServer, FinishServer
+from hk3s_autoscaler.planning.reasons import Code
 from hk3s_autoscaler.ports import (
     CapacityUnavailable,
     QuotaExceeded,
@@ -183,7 +184,7 @@ def _bought(kit: Kit, order: Order, key: OfferingKey, server: Server) -> None:
 
 def _sold_out(kit: Kit, order: Order, key: OfferingKey, error: CapacityUnavailable) -> None:
     block = kit.memory.block(order.pool.name, key, error.code, kit.clock.now())
-    _count(kit, order, key, "CapacityUnavailable")
+    _count(kit, order, key, Code.OUT_OF_STOCK)
     _log.warning(
         "offering.blocked",
         pool=order.pool.name,
@@ -204,7 +205,7 @@ def _over_quota(kit: Kit, order: Order, key: OfferingKey, error: QuotaExceeded) 
     # The one that was refused does not count: the ceiling is what the account let us have.
     have = sum(1 for server in kit.servers.servers() if server.status != "requested")
     limit = kit.memory.limit(error.limit, have, kit.clock.now())
-    _count(kit, order, key, "QuotaExceeded")
+    _count(kit, order, key, Code.ACCOUNT_LIMIT)
     _log.error(
         "account.limit",
         limit=error.limit,

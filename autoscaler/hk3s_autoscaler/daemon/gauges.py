@@ -7,9 +7,13 @@ from datetime import datetime
 from prometheus_client import Gauge
 
 from hk3s_autoscaler.daemon.metrics import Metrics
-from hk3s_autoscaler.model.node import Node, Server
 from hk3s_autoscaler.model.snapshot import PlanConfig, Snapshot
+from hk3s_autoscaler.planning.lifecycle import phase
+from hk3s_autoscaler.planning.reasons import Code
 from hk3s_autoscaler.planning.result import Plan
+
+NO_LIMITS = frozenset({Code.OUT_OF_STOCK, Code.POOL_PAUSED, Code.POOL_INVALID, Code.PAUSED})
+"""Reasons that hold growth back and are not a limit that somebody could raise."""
 
 
 def show(
@@ -18,6 +22,7 @@ def show(
     plan: Plan,
     config: PlanConfig,
     drain_blocked: Mapping[str, str],
+    now: datetime,
 ) -> None:
     """Set every gauge that follows from one turn; label sets that ended are dropped."""
     _fill(metrics.pending_pods, Counter((report.reason.code,) for report in plan.pods))
@@ -25,14 +30,19 @@ def show(
     _fill(
         metrics.nodes,
         Counter(
-            (server.pool, phase(server, nodes.get(server.name))) for server in snapshot.servers
+            (server.pool, phase(server, nodes.get(server.name), now)) for server in snapshot.servers
         ),
     )
     _fill(metrics.pool_max_nodes, {(pool.name,): pool.max_nodes for pool in snapshot.pools})
     _fill(metrics.pool_min_nodes, {(pool.name,): pool.min_nodes for pool in snapshot.pools})
     _fill(
         metrics.pool_at_limit,
-        {(pool.pool, reason.code): 1 for pool in plan.pools for reason in pool.blocked},
+        {
+            (pool.pool, reason.code): 1
+            for pool in plan.pools
+            for reason in pool.blocked
+            if reason.code not in NO_LIMITS
+        },
     )
     _fill(
         metrics.pool_paused,
@@ -59,19 +69,6 @@ def show(
     metrics.network_attachments.set(snapshot.attachments_used)
     metrics.network_attachments_max.set(config.max_attachments)
     metrics.paused.set(int(config.paused))
-
-
-def phase(server: Server, node: Node | None) -> str:
-    """Return where a machine is in its life, as the `phase` label of the `nodes` gauge."""
-    if server.status == "deleting":
-        return "deleting"
-    if node is None:
-        return "requested" if server.status == "requested" else "launched"
-    if node.draining_since is not None:
-        return "draining"
-    if not node.ready:
-        return "not-ready"
-    return "ready" if node.unneeded_since is None else "unneeded"
 
 
 def until_text(until: datetime | None) -> str:

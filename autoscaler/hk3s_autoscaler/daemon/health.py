@@ -16,12 +16,14 @@ _LONGEST_PAUSE = 120.0
 class Health:
     """State of this process. The outage it remembers goes into the status ConfigMap.
 
-    `healthy_since` is since when both APIs answer; `None` while one does not.
+    `standby` says that another process leads. `healthy_since` is since when both APIs answer;
+    `None` while one does not.
     """
 
     clock: Clock
     healthy_since: datetime | None = None
     ready: bool = False
+    standby: bool = False
     last_error: str = ""
     failures: int = 0
     _progress: float = field(init=False)
@@ -52,6 +54,14 @@ class Health:
         self.progressed()
         self.failures += 1
         self.last_error = kind
+
+    def problem(self) -> str:
+        """Return why the process is not ready, empty when it is."""
+        if self.failures:
+            return f"the last turn failed: {self.last_error}"
+        if not self.ready and not self.standby:
+            return "no turn has ended yet"
+        return ""
 
     def pause(self, interval: float) -> float:
         """Return the pause before the next turn: doubled with each failure in a row."""

@@ -85,7 +85,7 @@ class Joins:
             server_id=server.server_id,
             pool=server.pool,
             offering=str(server.offering),
-            join_seconds=round(seconds, 3),
+            seconds=round(seconds, 3),
         )
         message = f"{server.name} ({server.offering}) is Ready after {seconds:.0f} s"
         kit.events.emit(node_ref(node), reason="NodeJoined", message=message)

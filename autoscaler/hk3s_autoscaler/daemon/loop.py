@@ -120,7 +120,7 @@ class Loop:
             pods=len(batch.pods),
             monotonic=min(batch.pods.values()),
             last_monotonic=max(batch.pods.values()),
-            closed_monotonic=batch.closed_at,
+            batch_closed=batch.closed_at,
         )
 
     def _settle(self, snapshot: Snapshot, begun: Iterable[Action]) -> None:

@@ -43,7 +43,7 @@ async def drain(kit: Kit, action: DrainNode) -> str:
         try:
             await kit.cluster.evict(pod)
         except EvictionBlocked as error:
-            blocked = "PodDisruptionBudget"
+            blocked = Code.BLOCKED_BY_PDB.value
             kit.metrics.evictions.labels("blocked").inc()
             kit.events.emit(
                 node_ref(node),

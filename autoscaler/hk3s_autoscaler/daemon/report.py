@@ -63,8 +63,8 @@ class Reporter:
         drain_blocked: Mapping[str, str],
     ) -> None:
         """Tell about one turn; a failure to write is logged and repeated by the next turn."""
-        gauges.show(self._kit.metrics, snapshot, plan, self._config, drain_blocked)
         now = self._kit.clock.now()
+        gauges.show(self._kit.metrics, snapshot, plan, self._config, drain_blocked, now)
         self._remember(begun, snapshot, now)
         self._tell_pods(snapshot, plan, begun)
         try:
@@ -85,7 +85,14 @@ class Reporter:
             pool = action.pool if isinstance(action, CreateServer) else pools.get(subject, "")
             text = f"{type(action).__name__} {subject}: {reason.message}"
             self._last_decision[pool] = Decision(time=now, reason=reason.code, message=text)
-            self._decisions.append({"time": gauges.until_text(now), "pool": pool, "decision": text})
+            self._decisions.append(
+                {
+                    "time": gauges.until_text(now),
+                    "pool": pool,
+                    "subject": subject,
+                    "decision": text,
+                }
+            )
 
     def _tell_pods(self, snapshot: Snapshot, plan: Plan, begun: tuple[Action, ...]) -> None:
         pods = {pod.key: pod for pod in snapshot.pods}
@@ -134,7 +141,7 @@ class Reporter:
         pause = self._kit.memory.pause_of(pool.name)
         paused = pool.paused_until is not None
         short = next((reason for reason in held if reason.code is Code.OUT_OF_STOCK), None)
-        limit = next((reason for reason in held if reason.code not in _NO_LIMITS), None)
+        limit = next((reason for reason in held if reason.code not in gauges.NO_LIMITS), None)
         blocked = ", ".join(str(block.key) for block in pool.blocks)
         return (
             Condition(
@@ -200,9 +207,6 @@ class Reporter:
         await self._kit.cluster.write_report(entries)
         self._entries = entries
         self._written_at = now
-
-
-_NO_LIMITS = frozenset({Code.OUT_OF_STOCK, Code.POOL_PAUSED, Code.POOL_INVALID, Code.PAUSED})
 
 
 def _decision(action: Action) -> tuple[str, Reason] | None:

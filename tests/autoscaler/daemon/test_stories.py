@@ -105,7 +105,7 @@ async def test_a_sold_out_offering_falls_back_and_is_left_alone(world: World) ->
     assert (
         world.metric(
             "create_failures_total",
-            **{**labels, "location": "fsn1", "reason": "CapacityUnavailable"},
+            **{**labels, "location": "fsn1", "reason": "OutOfStock"},
         )
         == 1
     )

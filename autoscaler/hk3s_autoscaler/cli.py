@@ -1,0 +1,151 @@
+"""`hk3s-autoscaler`: run the daemon, price a workload, explain a decision."""
+
+import asyncio
+import os
+import socket
+import uuid
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn
+
+import typer
+
+from hk3s_autoscaler import config as config_file
+from hk3s_autoscaler.adapters.cluster import REPORT_NAME
+from hk3s_autoscaler.daemon import log
+from hk3s_autoscaler.daemon.explain import explain as look_up
+from hk3s_autoscaler.daemon.http import Binding
+from hk3s_autoscaler.daemon.run import run_until_signal
+from hk3s_autoscaler.daemon.wiring import Settings, assemble, connect
+from hk3s_autoscaler.ports import PortError
+from hk3s_kube.client import ConfigurationInvalid
+from hk3s_kube.errors import KubeError, NotFound
+
+FAILED, BAD_INPUT = 1, 2
+
+app = typer.Typer(
+    name="hk3s-autoscaler",
+    help="Buys Hetzner servers for pending pods and gives idle ones back.",
+    no_args_is_help=True,
+    # Tracebacks with local variables would show the API token.
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+@app.command(
+    epilog="Example: hk3s-autoscaler run --config config.yaml --token-file token"
+    " --ssh-host-ca-file ssh-ca --dry-run",
+)
+def run(
+    *,
+    config: Annotated[Path, typer.Option(help="The settings that bootstrap wrote.")],
+    token_file: Annotated[Path, typer.Option(help="Holds the Hetzner API token.")],
+    ssh_host_ca_file: Annotated[
+        Path, typer.Option(help="Holds the private key that certifies SSH host keys.")
+    ],
+    kubeconfig: Annotated[
+        Path | None, typer.Option(help="Default: $KUBECONFIG, else the pod's own identity.")
+    ] = None,
+    bind_address: Annotated[str, typer.Option(help="Where metrics and probes listen.")] = "0.0.0.0",  # noqa: S104 - inside a pod
+    metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="/metrics")] = 8080,
+    health_port: Annotated[int, typer.Option(min=0, max=65535, help="/healthz, /readyz")] = 8081,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Log turns that do nothing, too.")] = False,
+) -> None:
+    """Run the daemon until SIGTERM.
+
+    Exit codes: 0 after SIGTERM, 1 when the Lease was lost or something broke, 2 for bad input.
+    """
+    secrets = log.Secrets()
+    log.configure(secrets, debug=debug)
+    try:
+        settings = Settings(
+            config=config_file.parse(config),
+            token=_read_secret(token_file),
+            ssh_host_ca=_read_secret(ssh_host_ca_file) + "\n",
+            kubeconfig=kubeconfig,
+            binding=Binding(
+                address=bind_address, metrics_port=metrics_port, health_port=health_port
+            ),
+            identity=f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:8]}",
+            version=metadata.version("hk3s"),
+            dry_run=dry_run,
+        )
+    except config_file.ConfigError as error:
+        _fail("\n".join((f"{config}:", *(f"  {problem}" for problem in error.problems))), BAD_INPUT)
+    try:
+        code = asyncio.run(_run(settings, secrets))
+    except ConfigurationInvalid as error:
+        _fail(str(error), BAD_INPUT)
+    except PortError as error:
+        _fail(secrets.text(str(error)), FAILED)
+    raise typer.Exit(code)
+
+
+async def _run(settings: Settings, secrets: log.Secrets) -> int:
+    async with assemble(settings, secrets) as daemon:
+        return await run_until_signal(daemon)
+
+
+@app.command(epilog="Examples: hk3s-autoscaler explain pod shop/web-1; explain pool workers")
+def explain(
+    kind: Annotated[Literal["pod", "node", "pool"], typer.Argument(help="What to look up.")],
+    name: Annotated[str, typer.Argument(help="A pod is namespace/name, or a name in `default`.")],
+    kubeconfig: Annotated[Path | None, typer.Option(help="Default: $KUBECONFIG.")] = None,
+    namespace: Annotated[str, typer.Option(help="Where the daemon runs.")] = "hk3s-system",
+    output: Annotated[Literal["text", "json"], typer.Option("--output", "-o")] = "text",
+) -> None:
+    """Say why a pod waits, why a node stays, what holds a pool back.
+
+    Exit codes: 0 with an answer, 1 when nothing is known, 2 for bad input.
+    """
+    try:
+        entries = asyncio.run(_read_report(kubeconfig, namespace))
+    except ConfigurationInvalid as error:
+        _fail(str(error), BAD_INPUT)
+    except NotFound:
+        _fail(f"there is no ConfigMap {namespace}/{REPORT_NAME}: does the daemon run?", FAILED)
+    except KubeError as error:
+        _fail(str(error), FAILED)
+    found = look_up(entries, kind, name)
+    if found is None:
+        _fail(f"the last report does not mention {kind} {name}: it neither waits nor goes", FAILED)
+    typer.echo(found.as_json() if output == "json" else found.as_text())
+
+
+async def _read_report(kubeconfig: Path | None, namespace: str) -> dict[str, str]:
+    kube = await connect(kubeconfig)
+    try:
+        found = await kube.get(f"/api/v1/namespaces/{namespace}/configmaps/{REPORT_NAME}")
+    finally:
+        await kube.close()
+    return dict(found.get("data") or {})
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(metadata.version("hk3s"))
+
+
+def _read_secret(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        _fail(f"{path}: cannot be read ({type(error).__name__})", BAD_INPUT)
+    if not text:
+        _fail(f"{path}: is empty", BAD_INPUT)
+    return text
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(code)
