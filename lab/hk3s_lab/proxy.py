@@ -47,12 +47,14 @@ class Proxy:
         self._resolve = resolve
         self._source = source
         self._server: asyncio.Server | None = None
-        self._connections = Connections()
+        self._connections = Connections(self._serve)
         self.url = ""
 
     async def start(self, address: str, port: int = 0) -> None:
         """Listen; `url` says where."""
-        self._server = await asyncio.start_server(self._serve, address, port, limit=_MAX_HEAD)
+        self._server = await asyncio.start_server(
+            self._connections.accept, address, port, limit=_MAX_HEAD
+        )
         host, bound = self._server.sockets[0].getsockname()[:2]
         self.url = f"http://{host}:{bound}"
 
@@ -65,7 +67,6 @@ class Proxy:
             self._server = None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections.enter()
         try:
             async with asyncio.timeout(_HEAD_SECONDS):
                 request = parse(await reader.readuntil(b"\r\n\r\n"))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable, Coroutine
 
 _CHUNK = 1 << 16
 
@@ -38,17 +39,32 @@ async def close(writer: asyncio.StreamWriter) -> None:
 
 
 class Connections:
-    """The open connections of a listener, so that a power-off can cut them."""
+    """The open connections of a listener, so that a power-off can cut them.
 
-    def __init__(self) -> None:
+    A coroutine handed to `asyncio.start_server` would be reported as a failure when cancelled,
+    so the server gets `accept`, a plain function, and the tasks are kept here.
+    """
+
+    def __init__(
+        self,
+        serve: Callable[
+            [asyncio.StreamReader, asyncio.StreamWriter], Coroutine[object, object, None]
+        ],
+    ) -> None:
+        self._serve = serve
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def enter(self) -> None:
-        """Count the running handler until it ends."""
-        task = asyncio.current_task()
-        if task is not None:
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve a new connection in a task of its own."""
+        task = asyncio.create_task(self._guarded(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guarded(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._serve(reader, writer)
+        finally:
+            writer.transport.abort()
 
     async def cut(self) -> None:
         """Cancel all handlers and wait for them."""

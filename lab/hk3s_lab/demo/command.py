@@ -1,11 +1,13 @@
 """`hk3s-lab demo`: the command line of the demo."""
 
 import asyncio
+import logging
 import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
 
+import structlog
 import typer
 from rich.console import Console
 
@@ -76,6 +78,7 @@ async def _play(script: Script, seed: int, console: Console) -> tuple[str, bool]
     if script.directory.exists():
         shutil.rmtree(script.directory)
     script.directory.mkdir(mode=0o700, parents=True)
+    _log_to(script.directory / "lab.log")
     binary = await ensure_binary(lambda line: console.print(line, markup=False))
     machines = Options(seed=seed, node_monitor_grace_seconds=NODE_GRACE_SECONDS)
     options = LabOptions(seed=seed, machines=machines)
@@ -93,6 +96,20 @@ async def _play(script: Script, seed: int, console: Console) -> tuple[str, bool]
             result = await story.tell()
     _summarise(console, result.summary())
     return result.to_json(), not result.failures
+
+
+def _log_to(path: Path) -> None:
+    """Send the lab's own log to a file: the terminal belongs to the story."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(file=path.open("a", encoding="utf-8")),
+    )
 
 
 def _summarise(console: Console, lines: list[str]) -> None:

@@ -93,7 +93,7 @@ class World:
 
     async def orderable_catalog(self) -> dict[str, Any]:
         """Server types as the API lists them, with the true stock instead of the published one."""
-        stock = (await self._get(f"{self._lab}/stock"))["stock"]
+        stock = await self._get(f"{self._lab}/stock")
         listed = (await self._get(f"{self._api}/server_types?per_page=50"))["server_types"]
         for server_type in listed:
             for place in server_type["locations"]:
@@ -123,7 +123,7 @@ class World:
             aiohttp.ClientSession(headers=headers) as session,
             session.get(url) as response,
         ):
-            if response.status == _HTTP_NOT_FOUND:  # a collection that the emulator has not
+            if response.status == _HTTP_NOT_FOUND:  # a kind that the emulator does not have
                 return {}
             response.raise_for_status()
             body: dict[str, Any] = await response.json()

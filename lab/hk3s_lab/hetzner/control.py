@@ -61,8 +61,8 @@ class Control:
 
     async def _put_stock(self, _query: Query, raw: bytes | None) -> dict[str, Any]:
         changes = _object(raw)
-        if not all(value is None or isinstance(value, bool) for value in changes.values()):
-            raise invalid_input({"stock": ["values must be true, false or null"]})
+        if not all(value in (None, True, False, "refused") for value in changes.values()):
+            raise invalid_input({"stock": ['values must be true, false, "refused" or null']})
         known = self._world.catalog
         unknown = [pattern for pattern in changes if not known.is_pattern(pattern)]
         if unknown:

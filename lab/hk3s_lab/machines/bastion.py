@@ -23,7 +23,7 @@ class Gateway:
         self._server_id = server_id
         self._bastion = bastion
         self._servers: list[asyncio.Server] = []
-        self._connections = Connections()
+        self._connections: list[Connections] = []
 
     async def start(self) -> None:
         """Open the forwards on the public address and offer NAT to the network.
@@ -47,10 +47,12 @@ class Gateway:
         self._site.gateways.pop(self._server_id, None)
         for server in self._servers:
             server.close()
-        await self._connections.cut()
+        for connections in self._connections:
+            await connections.cut()
         for server in self._servers:
             await server.wait_closed()
         self._servers.clear()
+        self._connections.clear()
 
     def admits(self, facts: MachineFacts, port: int, source: str) -> bool:
         """Whether the firewall in front of the bastion and its own filter let a caller in."""
@@ -60,10 +62,11 @@ class Gateway:
 
     async def _listen(self, address: str, forward: Forward) -> asyncio.Server:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            self._connections.enter()
             await self._forward(forward, reader, writer)
 
-        return await asyncio.start_server(serve, address, forward.port)
+        connections = Connections(serve)
+        self._connections.append(connections)
+        return await asyncio.start_server(connections.accept, address, forward.port)
 
     async def _forward(
         self, forward: Forward, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

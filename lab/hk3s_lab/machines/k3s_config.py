@@ -5,7 +5,7 @@ Merging is that of k3s's pkg/configfilearg: files in order, the last value wins,
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -87,7 +87,7 @@ class AgentConfig:
     """What the kubelet side of k3s is told; `kubelet` maps flag names to values."""
 
     name: str
-    token: str
+    token: str = field(repr=False)
     server: str | None
     node_ip: str
     labels: Mapping[str, str]

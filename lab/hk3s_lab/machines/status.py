@@ -21,12 +21,12 @@ class StatusPort:
         self._nic = nic
         self._progress = progress
         self._server: asyncio.Server | None = None
-        self._connections = Connections()
+        self._connections = Connections(self._serve)
 
     async def start(self) -> None:
         """Listen on the mapped private address."""
         self._server = await asyncio.start_server(
-            self._serve, self._site.local(self._nic), self._node.status_port
+            self._connections.accept, self._site.local(self._nic), self._node.status_port
         )
 
     async def stop(self) -> None:
@@ -38,7 +38,6 @@ class StatusPort:
             self._server = None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections.enter()
         caller = self._site.caller(self._nic, writer.get_extra_info("peername")[0])
         if (
             caller is None

@@ -11,6 +11,8 @@ from typing import Any, Literal
 from hk3s_data import catalog as data
 
 StockBase = Literal["catalog", "all"]
+Supply = bool | Literal["refused"]
+"""In stock, sold out, or sold out though listed as available: Hetzner's flag is only a hint."""
 
 _BACKUP_PERCENTAGE = "20.0000000000"
 _IMAGES_CREATED = "2026-05-18T00:00:00Z"
@@ -30,20 +32,20 @@ class Catalog:
     """The bundled catalogue with the stock that the lab sets.
 
     `base` is the stock where no override speaks: the catalogue's own flags, or everything.
-    `overrides` maps `type/location` patterns (`cx23/fsn1`, `cx*/*`) to availability; the last wins.
+    `overrides` maps `type/location` patterns (`cx23/fsn1`, `cx*/*`) to supply; the last wins.
     """
 
     base: StockBase = "catalog"
-    overrides: dict[str, bool] = field(default_factory=dict)
+    overrides: dict[str, Supply] = field(default_factory=dict)
     locations: list[dict[str, Any]] = field(default_factory=lambda: data.bundled()["locations"])
     types: list[dict[str, Any]] = field(default_factory=lambda: data.bundled()["server_types"])
 
-    def override(self, changes: Mapping[str, bool | None]) -> None:
-        """Set availability by pattern; None takes an override back."""
-        for pattern, available in changes.items():
+    def override(self, changes: Mapping[str, Supply | None]) -> None:
+        """Set supply by pattern; None takes an override back."""
+        for pattern, supply in changes.items():
             self.overrides.pop(pattern, None)
-            if available is not None:
-                self.overrides[pattern] = available
+            if supply is not None:
+                self.overrides[pattern] = supply
 
     def is_pattern(self, text: str) -> bool:
         """Tell whether a stock pattern matches anything that is listed."""
@@ -72,7 +74,7 @@ class Catalog:
     def view(self, server_type: dict[str, Any]) -> dict[str, Any]:
         """Return a server type with the stock of the moment."""
         places = [
-            place | {"available": self._available(server_type["name"], place)}
+            place | {"available": self._supply(server_type["name"], place) is not False}
             for place in server_type["locations"]
         ]
         return server_type | {"locations": places}
@@ -88,12 +90,12 @@ class Catalog:
     def available(self, server_type: str, location: str) -> bool:
         """Tell whether the type can be ordered in the location now."""
         place = self._place(server_type, location)
-        return place is not None and self._available(server_type, place)
+        return place is not None and self._supply(server_type, place) is True
 
-    def stock(self) -> dict[str, bool]:
-        """Return `type/location` to availability, for all that the catalogue lists."""
+    def stock(self) -> dict[str, Supply]:
+        """Return `type/location` to supply, for all that the catalogue lists."""
         return {
-            f"{server_type['name']}/{place['name']}": self._available(server_type["name"], place)
+            f"{server_type['name']}/{place['name']}": self._supply(server_type["name"], place)
             for server_type in self.types
             for place in server_type["locations"]
         }
@@ -139,7 +141,7 @@ class Catalog:
         places = found["locations"] if found else []
         return next((place for place in places if place["name"] == location), None)
 
-    def _available(self, server_type: str, place: dict[str, Any]) -> bool:
+    def _supply(self, server_type: str, place: dict[str, Any]) -> Supply:
         key = f"{server_type}/{place['name']}"
         for pattern in reversed(self.overrides):
             if fnmatchcase(key, pattern):
