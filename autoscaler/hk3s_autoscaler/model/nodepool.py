@@ -12,7 +12,10 @@ DisruptionPolicy = Literal["Never", "WhenEmpty", "WhenUnderutilized"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TypeFilter:
-    """Which server types a pool takes: those named, or those within the bounds."""
+    """Which server types a pool takes: those named (if any are), and within the bounds.
+
+    A named type may have any architecture.
+    """
 
     names: tuple[str, ...] = ()
     architectures: tuple[Architecture, ...] = ("x86",)

@@ -43,7 +43,7 @@ def _back(world: World, node: Node, *, wanted: bool) -> _Next | None:
 
 
 def _on(world: World, node: Node, server: Server) -> _Next:
-    """Evict what is left, wait for it to end and for volumes to be detached, give the server back."""
+    """Evict what is left, wait for pods to end and volumes to be detached, delete the server."""
     why = _reason(node, "its removal is under way")
     if world.frozen_for:
         return None, Reason(Code.FROZEN, world.frozen_for)

@@ -126,9 +126,8 @@ def _vanished(world: World) -> Iterator[DeleteNode]:
         node = worker.node
         if node is None or worker.server is not None or node.draining_since is None:
             continue
-        if node.draining_since < world.snapshot.servers_read_at:
-            words = f"its server is gone ({node.draining_reason or 'drained'})"
-            yield DeleteNode(node=node.name, uid=node.uid, reason=Reason(Code.SERVER_GONE, words))
+        words = f"its server is gone ({node.draining_reason or 'drained'})"
+        yield DeleteNode(node=node.name, uid=node.uid, reason=Reason(Code.SERVER_GONE, words))
 
 
 def _orphans(world: World) -> Iterator[DeleteServer | DeleteNode]:

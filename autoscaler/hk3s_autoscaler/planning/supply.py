@@ -74,10 +74,11 @@ def generation(offering: Offering) -> int:
 
 
 def _matches(types: TypeFilter, offering: Offering) -> bool:
-    if types.names:
-        return offering.key.server_type in types.names
+    # A type that is named is wanted for its architecture, too.
+    named = offering.key.server_type in types.names
+    chosen = named if types.names else offering.architecture in types.architectures
     return (
-        offering.architecture in types.architectures
+        chosen
         and offering.cpu_type in types.cpu_types
         and types.min_cores <= offering.cores
         and (types.max_cores is None or offering.cores <= types.max_cores)

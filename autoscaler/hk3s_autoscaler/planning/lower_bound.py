@@ -1,0 +1,40 @@
+"""A price that no purchase can undercut: the yardstick for plans."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from hk3s_autoscaler.model.pod import Pod
+from hk3s_autoscaler.planning.demand import Demand
+from hk3s_autoscaler.planning.problem import Kind
+from hk3s_autoscaler.planning.relaxation import relax
+from hk3s_autoscaler.planning.supply import Offer
+from hk3s_autoscaler.scheduling.classes import classify
+
+WORK = 1_000_000
+"""About a second at worst; the bound is valid, if weaker, with less."""
+
+_ROUNDING = 1e-7
+
+
+def lower_bound(pods: Iterable[Pod], offers: Sequence[Offer], *, work: int = WORK) -> int:
+    """Return micro-euro per hour below which no set of servers of these offers holds the pods.
+
+    Offers count whatever hinders them, in any number and all at once: leave out those that cannot
+    be had. Pods that fit none of them count nothing. The bound is that of the relaxation, rounded
+    down.
+    """
+    wanted = Demand(classes=classify(pods))
+    if not wanted.classes or not offers:
+        return 0
+    kinds = {
+        Kind(
+            room=wanted.vector(offer.place.room),
+            price=offer.offering.micro_eur_per_hour,
+            classes=wanted.suited(offer.place),
+        )
+        for offer in offers
+    }
+    ordered = tuple(sorted((k for k in kinds if k.classes), key=lambda k: (k.price, k.room)))
+    relaxed = relax(replace(wanted.problem, kinds=ordered), work)
+    return math.floor(relaxed.bound * (1 - _ROUNDING))
