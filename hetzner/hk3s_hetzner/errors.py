@@ -46,7 +46,7 @@ class CapacityUnavailable(HetznerError):
 class QuotaExceeded(HetznerError):
     """The project's limits are reached: no offering of this kind will do.
 
-    `limit_names` are Hetzner's names (`servers`, `dedicated_cores`, ...), empty when unsaid.
+    `limit_names` are what Hetzner calls them, empty when unsaid.
     """
 
     @property
