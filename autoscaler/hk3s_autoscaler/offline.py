@@ -16,18 +16,6 @@ from hk3s_autoscaler.planning.reasons import Code
 from hk3s_autoscaler.planning.result import Plan
 from hk3s_autoscaler.planning.supply import offers
 from hk3s_autoscaler.planning.world import World
-from hk3s_data import catalog as bundled_catalog
-from hk3s_hetzner import catalog
-from hk3s_kube.objects import NodePoolObject
-
-UNLIMITED = 1_000_000
-ANY_POOL = "any"
-_ARCHITECTURES: Mapping[str, Architecture] = {
-    "amd64": "x86",
-    "arm64": "arm",
-    "x86": "x86",
-    "arm": "arm",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The files of `plan -f`: workload, NodePools, catalogue and stock, read with all their problems."""
+"""The files of `plan -f`, read with all their problems: workload, NodePools, catalogue, stock."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
