@@ -78,7 +78,7 @@ async def site(binary: Path, network: int, tmp_path: Path) -> AsyncIterator[Site
     address = f"127.{network}.0.3"
     secrets = state.mint(SystemClock().now(), bytes)
     state.save(tmp_path / "state", secrets)
-    plane = ControlPlane(_spec(tmp_path / "master", address, secrets), binary=binary)
+    plane = ControlPlane(spec_of(tmp_path / "master", address, secrets), binary=binary)
     emulator = Emulator(
         clock=RealClock(), speed=SPEED, stock="all", public_addresses=iter([address])
     )
@@ -112,7 +112,7 @@ async def site(binary: Path, network: int, tmp_path: Path) -> AsyncIterator[Site
         await emulator.stop()
 
 
-def _spec(directory: Path, address: str, secrets: state.State) -> ControlPlaneSpec:
+def spec_of(directory: Path, address: str, secrets: state.State) -> ControlPlaneSpec:
     pki = secrets.pki
     return ControlPlaneSpec(
         directory=directory,
