@@ -1,0 +1,27 @@
+"""What the image of a process pod does in the tests: says what it was given, then serves."""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import yaml
+
+out = Path(os.environ["REPORT"])
+config = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())
+report = {
+    "args": sys.argv[1:],
+    "greeting": os.environ["GREETING"],
+    "mounted": Path(sys.argv[1]).read_text(),
+    "server": config["clusters"][0]["cluster"]["server"],
+    "token": config["users"][0]["user"]["token"],
+    "proxy": os.environ["HTTP_PROXY"],
+    "leaked": sorted(name for name in os.environ if name.startswith("SECRET_OF_THE_TEST")),
+}
+out.write_text(json.dumps(report))
+print("hello from the pod")
+if "--fail" in sys.argv:
+    sys.exit(3)
+signal.sigwait({signal.SIGTERM})
+out.with_suffix(".stopped").write_text("stopped")
