@@ -11,12 +11,15 @@ from typing import Annotated, Literal, NoReturn
 import typer
 
 from hk3s_autoscaler import config as config_file
+from hk3s_autoscaler import offline
+from hk3s_autoscaler.adapters.clock import SystemClock
 from hk3s_autoscaler.adapters.cluster import REPORT_NAME
 from hk3s_autoscaler.daemon import log
 from hk3s_autoscaler.daemon.explain import explain as look_up
 from hk3s_autoscaler.daemon.http import Binding
 from hk3s_autoscaler.daemon.run import run_until_signal
 from hk3s_autoscaler.daemon.wiring import Settings, assemble, connect
+from hk3s_autoscaler.offline_input import OfflineError, Question
 from hk3s_autoscaler.ports import PortError
 from hk3s_kube.client import ConfigurationInvalid
 from hk3s_kube.errors import KubeError, NotFound
@@ -93,6 +96,55 @@ def run(
 async def _run(settings: Settings, secrets: log.Secrets) -> int:
     async with assemble(settings, secrets) as daemon:
         return await run_until_signal(daemon)
+
+
+@app.command(
+    epilog="Examples: hk3s-autoscaler plan -f pods.yaml;"
+    " kubectl get pods -A -o yaml | hk3s-autoscaler plan -f /dev/stdin --location fsn1 -o json",
+)
+def plan(
+    *,
+    workload: Annotated[
+        Path, typer.Option("--filename", "-f", help="Pods, Deployments, Jobs and the like.")
+    ],
+    nodepools: Annotated[
+        Path | None, typer.Option(help="NodePools; default: one pool that takes every type.")
+    ] = None,
+    catalog: Annotated[
+        Path | None,
+        typer.Option(help="An answer of GET /server_types; default: the bundled catalogue."),
+    ] = None,
+    stock: Annotated[
+        Path | None, typer.Option(help="`type/location: true|false`, with wildcards.")
+    ] = None,
+    arch: Annotated[list[str] | None, typer.Option(help="amd64 or arm64; may be repeated.")] = None,
+    location: Annotated[list[str] | None, typer.Option(help="May be repeated.")] = None,
+    server_type: Annotated[list[str] | None, typer.Option(help="May be repeated.")] = None,
+    ignore_stock: Annotated[
+        bool, typer.Option("--ignore-stock", help="As if everything could be had.")
+    ] = False,
+    output: Annotated[Literal["text", "json"], typer.Option("--output", "-o")] = "text",
+) -> None:
+    """Say what the daemon would buy for a workload on an empty cluster, and what it costs.
+
+    Exit codes: 0 with an answer (it names the pods that nothing can be bought for), 2 for bad input.
+    """
+    question = Question(
+        workload=workload,
+        nodepools=nodepools,
+        catalog=catalog,
+        stock=stock,
+        architectures=tuple(arch or ()),
+        locations=tuple(location or ()),
+        server_types=tuple(server_type or ()),
+        ignore_stock=ignore_stock,
+    )
+    clock = SystemClock()
+    try:
+        answer = offline.plan_command_core(question, now=clock.now(), monotonic=clock.monotonic)
+    except OfflineError as error:
+        _fail("\n".join(error.problems), BAD_INPUT)
+    typer.echo(offline.render_json(answer) if output == "json" else offline.render_text(answer))
 
 
 @app.command(epilog="Examples: hk3s-autoscaler explain pod shop/web-1; explain pool workers")

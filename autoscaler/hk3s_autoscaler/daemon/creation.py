@@ -90,15 +90,18 @@ async def finish(kit: Kit, action: FinishServer) -> None:
         kit.servers.end_delete(action.name, gone=True)
         return
     _log.info("server.finish", name=server.name, pool=server.pool, step=action.step)
+    kit.servers.put(server)
     await _start(kit, server)
 
 
 async def _start(kit: Kit, server: Server) -> None:
+    """Take the steps that are still missing."""
     if not server.attached:
         server = await kit.cloud.attach_server(server.server_id)
         kit.servers.put(server)
-    await kit.cloud.power_on_server(server.server_id)
-    kit.servers.put(replace(server, status="starting"))
+    if server.status == "off":
+        await kit.cloud.power_on_server(server.server_id)
+        kit.servers.put(replace(server, status="starting"))
 
 
 async def _buy(kit: Kit, order: Order, token: str) -> Server | None:

@@ -12,7 +12,7 @@ from hk3s_autoscaler.daemon.observe import observe
 from hk3s_autoscaler.daemon.report import Reporter
 from hk3s_autoscaler.daemon.trigger import Batch, Seen, Trigger
 from hk3s_autoscaler.model.snapshot import PlanConfig, Snapshot
-from hk3s_autoscaler.planning.actions import Action, CreateServer, DeleteNode, FinishServer
+from hk3s_autoscaler.planning.actions import Action, CreateServer
 from hk3s_autoscaler.planning.result import Plan
 
 Planner = Callable[[Snapshot, PlanConfig, datetime], Plan]
@@ -24,7 +24,7 @@ WORKING_AGE = 30.0
 """The same while servers come or go: what we did ourselves is known without a list."""
 
 DECISION_AGE = 10.0
-"""How old the list may be when a plan buys a server or believes one gone."""
+"""How old the list may be when a plan buys a server."""
 
 _TICK = 1.0
 """Seconds between turns while something is on its way; they cost Hetzner nothing."""
@@ -89,9 +89,7 @@ class Loop:
         return plan_
 
     async def _observe(self, max_age: float) -> Snapshot:
-        return await observe(
-            self._kit, self._joins, max_age=max_age, health_wait=self._config.health_wait
-        )
+        return await observe(self._kit, self._joins, max_age=max_age)
 
     async def _guarded_turn(self, batch: Batch) -> None:
         kit, failures = self._kit, self._kit.health.failures
@@ -142,9 +140,9 @@ class Loop:
 def needs_fresh_servers(actions: Iterable[Action]) -> bool:
     """Whether an old server list could make one of the actions wrong.
 
-    Deleting a server is not among them: that reads the one server anew.
+    Only buying relies on the list; whatever concerns one server reads that server anew.
     """
-    return any(isinstance(action, CreateServer | FinishServer | DeleteNode) for action in actions)
+    return any(isinstance(action, CreateServer) for action in actions)
 
 
 def _count(actions: Iterable[Action]) -> dict[str, int]:

@@ -7,8 +7,10 @@ from hk3s_autoscaler.daemon.joins import Joins
 from hk3s_autoscaler.daemon.kit import Kit
 from hk3s_autoscaler.model.snapshot import Snapshot
 
+_TAKEN_FOR_GRANTED = timedelta(days=1)
 
-async def observe(kit: Kit, joins: Joins, *, max_age: float, health_wait: timedelta) -> Snapshot:
+
+async def observe(kit: Kit, joins: Joins, *, max_age: float) -> Snapshot:
     """Return the facts as known now, with a server list no older than `max_age` seconds.
 
     Raises:
@@ -23,7 +25,7 @@ async def observe(kit: Kit, joins: Joins, *, max_age: float, health_wait: timede
     servers = kit.servers.servers()
     pods = kit.cluster.pods()
     now = kit.clock.now()
-    _note_health(kit, health_wait)
+    _note_health(kit)
     pools = tuple(kit.memory.overlay(pool, now) for pool in kit.cluster.pools())
     await joins.follow(servers, nodes, pools)
     return Snapshot(
@@ -43,12 +45,12 @@ async def observe(kit: Kit, joins: Joins, *, max_age: float, health_wait: timede
     )
 
 
-def _note_health(kit: Kit, health_wait: timedelta) -> None:
+def _note_health(kit: Kit) -> None:
     silence = kit.clock.monotonic() - kit.cluster.oldest_contact()
     first = not kit.health.ready and kit.health.failures == 0 and not kit.memory.outage
     kit.health.observed(
         cloud=kit.servers.answers,
         cluster=silence < CONTACT_LOST_AFTER,
         # A restart changes nothing: without word of an outage, health is taken to have lasted.
-        assume=kit.clock.now() - health_wait if first else None,
+        assume=kit.clock.now() - _TAKEN_FOR_GRANTED if first else None,
     )
