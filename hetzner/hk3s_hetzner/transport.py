@@ -74,6 +74,8 @@ class Transport:
         body: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Return the JSON of an answer; raise `HetznerError` kinds, or `FenceLost`."""
+        if self._closed:
+            raise FenceLost("the client was closed")
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(
@@ -84,9 +86,9 @@ class Transport:
             raise translate(error, self.redactor) from None
 
     async def close(self) -> None:
-        """Refuse further attempts, drop what is queued, wait for what is on its way."""
+        """Refuse further attempts, wait for what is on its way."""
         self._closed = True
-        await asyncio.to_thread(self._executor.shutdown, wait=True, cancel_futures=True)
+        await asyncio.to_thread(self._executor.shutdown, wait=True)
 
     def _open_client(self) -> None:
         client = Client(

@@ -12,9 +12,10 @@ import msgspec
 import structlog
 
 from hk3s_kube import errors
-from hk3s_kube.client import PAGE_SIZE, Kube, selectors
+from hk3s_kube.client import Kube
 from hk3s_kube.clock import Clock
 from hk3s_kube.objects import PATHS, Fields, KubeObject
+from hk3s_kube.rest import PAGE_SIZE, selectors
 
 T = TypeVar("T", bound=KubeObject)
 D = TypeVar("D")

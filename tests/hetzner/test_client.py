@@ -333,5 +333,5 @@ async def test_a_closed_client_sends_nothing(api: Scripted) -> None:
     client = Hetzner(TOKEN, endpoint=api.endpoint, workers=1)
     await client.close()
 
-    with pytest.raises(RuntimeError, match="shutdown"):
+    with pytest.raises(errors.FenceLost, match="closed"):
         await client.list_locations()
