@@ -127,7 +127,8 @@ def plan(
 ) -> None:
     """Say what the daemon would buy for a workload on an empty cluster, and what it costs.
 
-    Exit codes: 0 with an answer (it names the pods that nothing can be bought for), 2 for bad input.
+    Exit codes: 0 with an answer, which names the pods that nothing can be bought for, 2 for bad
+    input.
     """
     question = Question(
         workload=workload,
