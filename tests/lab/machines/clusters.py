@@ -2,9 +2,10 @@
 
 import datetime as dt
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import aiohttp
 
@@ -40,15 +41,14 @@ QUICK = Options(
 )
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 
-def quick_lab(images: dict[str, tuple[str, ...]] | None = None) -> LabOptions:
+def quick_lab(images: Mapping[str, tuple[str, ...]] | None = None) -> LabOptions:
     return LabOptions(speed=100, machines=QUICK, images=images or {})
 
 
-async def eventually(
-    what: str, ask: Callable[[], Awaitable[object]], seconds: float = 30.0
-) -> Any:
+async def eventually(what: str, ask: Callable[[], Awaitable[T | None]], seconds: float = 30.0) -> T:
     """Return the first true answer; an API that is away is no answer."""
     deadline = CLOCK.monotonic() + seconds
     while True:
@@ -89,9 +89,12 @@ class Cluster:
         async with self.http.request(method, url, json=body, headers=headers) as answer:
             result: Json = await answer.json() if answer.status != 204 else {}
             assert answer.status < 300, result
-        actions = [*result.get("next_actions", []), *([result["action"]] if result.get("action") else [])]
+        actions = [
+            *result.get("next_actions", []),
+            *([result["action"]] if result.get("action") else []),
+        ]
         for action in actions:
-            await eventually(f"{method} {path}", lambda a=action: self._done(a["id"]))
+            await eventually(f"{method} {path}", partial(self._done, action["id"]))
         return result
 
     async def _done(self, action: int) -> bool:
@@ -220,10 +223,10 @@ class Cluster:
             key,
         )
         self._kubernetes = await KubernetesClient(access_from_kubeconfig(text)).__aenter__()
-        await eventually("the API answers", self._answers, 60)
+        await eventually("the API answers", self.answers, 60)
         return self._kubernetes
 
-    async def _answers(self) -> bool:
+    async def answers(self) -> bool:
         # k3s's own types come a moment after the API.
         await self.kubernetes.get("/api/v1/namespaces/kube-system")
         await self.kubernetes.get("/apis/helm.cattle.io/v1/helmcharts")
@@ -286,5 +289,3 @@ class Cluster:
             "/api/v1/namespaces/default/pods", {"labelSelector": selector}
         )
         return [pod["status"]["phase"] for pod in pods]
-
-

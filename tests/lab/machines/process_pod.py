@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 out = Path(os.environ["REPORT"])
 config = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())
 report = {
@@ -20,7 +21,8 @@ report = {
     "leaked": sorted(name for name in os.environ if name.startswith("SECRET_OF_THE_TEST")),
 }
 out.write_text(json.dumps(report))
-print("hello from the pod")
+sys.stdout.write("hello from the pod\n")
+sys.stdout.flush()
 if "--fail" in sys.argv:
     sys.exit(3)
 signal.sigwait({signal.SIGTERM})
