@@ -9,6 +9,9 @@ import yaml
 Path = tuple[str | int, ...]
 """Keys and list indexes from the root of a document."""
 
+MERGE = "tag:yaml.org,2002:merge"
+"""Of the key `<<`, which stands for the keys of another mapping."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
@@ -105,6 +108,8 @@ class _Reader:
         """Before merging: a key of its own may replace a merged one, but not one of its own."""
         first: dict[str, yaml.Node] = {}
         for key_node, _ in node.value:
+            if key_node.tag == MERGE:
+                continue
             key = str(self._loader.construct_object(key_node))
             if key in first:
                 line = _position(first[key]).line

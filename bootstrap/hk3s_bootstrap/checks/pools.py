@@ -109,7 +109,8 @@ def locations_are_known(config: ClusterConfig) -> Iterator[Finding]:
 def server_types_are_known(config: ClusterConfig) -> Iterator[Finding]:
     """The catalogue may be older than a type, so this only warns."""
     offers = _offers()
-    for path, server_type, locations in _types(config):
+    for path, server_type, wanted in _types(config):
+        locations = tuple(each for each in wanted if zone_of(each) is not None)
         sold_in = offers.get(server_type)
         if sold_in is None:
             yield Finding(
