@@ -59,14 +59,23 @@ def choices(call: Call, name: str, allowed: Collection[str]) -> list[str]:
     return values
 
 
-def ordered(call: Call, records: Iterable[T], fields: Sequence[str]) -> list[T]:
-    """Sort by the query's `sort` parameters, the first the most important; else by id."""
+def ordered(
+    call: Call,
+    records: Iterable[T],
+    fields: Sequence[str],
+    *,
+    read: Mapping[str, Callable[[Any], Any]] | None = None,
+) -> list[T]:
+    """Sort by the query's `sort` parameters, the first the most important; else by id.
+
+    `read` says how the values of a field compare, where their JSON form does not tell.
+    """
     result = sorted(records, key=_key("id"))
     for text in reversed(call.values("sort")):
         field, _, direction = text.partition(":")
         if field not in fields or direction not in ("", "asc", "desc"):
             raise errors.invalid_input({"sort": [f"cannot sort by '{text}'"]})
-        result.sort(key=_key(field), reverse=direction == "desc")
+        result.sort(key=_key(field, (read or {}).get(field)), reverse=direction == "desc")
     return result
 
 
@@ -107,9 +116,11 @@ def _positive(call: Call, name: str, default: int) -> int:
     return number
 
 
-def _key(field: str) -> Callable[[Any], tuple[bool, Any]]:
+def _key(field: str, read: Callable[[Any], Any] | None = None) -> Callable[[Any], tuple[bool, Any]]:
     def key(record: Any) -> tuple[bool, Any]:  # noqa: ANN401 - records of any resource, or JSON
         value = record[field] if isinstance(record, dict) else getattr(record, field)
-        return (value is None, value if value is not None else 0)
+        if value is None:
+            return (True, 0)
+        return (False, read(value) if read else value)
 
     return key

@@ -378,3 +378,22 @@ async def test_aliases_are_replaced(cloud: Cloud) -> None:
     assert action["status"] == "success"
     nic = (await cloud.get(path)).body["server"]["private_net"][0]
     assert nic["alias_ips"] == ["10.4.0.50", "10.4.0.51"]
+
+
+async def test_members_are_filtered_and_sorted_as_numbers(cloud: Cloud) -> None:
+    ranges = ["10.4.0.0/24", "10.4.1.0/24"]
+    network = await cloud.make(
+        "/networks",
+        {"name": "net", "ip_range": "10.4.0.0/16", "subnets": [subnet(text) for text in ranges]},
+    )
+    for name, ip in (("a", "10.4.0.10"), ("b", "10.4.0.9"), ("c", "10.4.1.2")):
+        await attach(cloud, await cloud.private_server(name), network, ip=ip)
+    path = f"/networks/{network['id']}/members"
+
+    async def ips(query: str) -> list[str]:
+        return [member["ip"] for member in (await cloud.get(f"{path}?{query}")).body["members"]]
+
+    assert await ips("sort=ip") == ["10.4.0.9", "10.4.0.10", "10.4.1.2"]
+    assert await ips("subnet=10.4.1.0/24") == ["10.4.1.2"]
+    assert await ips("status=attaching") == []
+    assert await ips("type=load_balancer") == []

@@ -1,6 +1,7 @@
 """Private networks: subnets, routes, members."""
 
 from dataclasses import asdict, replace
+from ipaddress import IPv4Address
 from typing import Any
 
 from hk3s_lab.hetzner import errors, listing, lookup
@@ -23,6 +24,9 @@ from hk3s_lab.hetzner.model.records import Network, NetworkRoute, Subnet
 from hk3s_lab.hetzner.resources import actions
 
 _SUBNET_TYPES = ("cloud", "server", "vswitch")
+_MEMBER_TYPES = ("server", "load_balancer")
+_MEMBER_STATUSES = ("ok", "attaching", "detaching", "updating", "error")
+_MEMBER_SORTS = ("id", "type", "status", "ip")
 
 
 def create(call: Call) -> Answer:
@@ -109,7 +113,15 @@ def members(call: Call) -> Answer:
         }
         for server, nic in call.project.members(network.id)
     ]
-    return listing.page(call, "members", views, lambda member: member)
+    wanted = {
+        "type": listing.choices(call, "type", _MEMBER_TYPES),
+        "status": listing.choices(call, "status", _MEMBER_STATUSES),
+        "subnet": call.values("subnet"),
+    }
+    for name, values in wanted.items():
+        views = [member for member in views if not values or member[name] in values]
+    ordered = listing.ordered(call, views, _MEMBER_SORTS, read={"ip": IPv4Address})
+    return listing.page(call, "members", ordered, lambda member: member)
 
 
 def add_subnet(call: Call) -> Answer:
