@@ -119,7 +119,7 @@ class Cloud:
 PRIVATE = {"enable_ipv4": False, "enable_ipv6": False}
 
 
-def server_body(name: str = "one", **changes: Json) -> Json:
+def server_body(name: Json = "one", **changes: Json) -> Json:
     body = {"name": name, "server_type": "cx23", "image": "ubuntu-24.04", "location": "fsn1"}
     return {**body, **changes}
 

@@ -6,7 +6,7 @@ import pytest
 
 from hk3s_lab.hetzner.model import labels
 from hk3s_lab.hetzner.model.labels import SelectorError
-from lab.hetzner.support import Cloud, names
+from lab.hetzner.support import Cloud, Json, names
 
 LABELS = {"env": "prod", "tier": "db", "example.com/owner": "me", "empty": ""}
 
@@ -114,6 +114,7 @@ async def test_a_hundred_and_twenty_servers_are_read_by_page(cloud: Cloud) -> No
     found: list[str] = []
     page: int | None = 1
     sizes = []
+    pagination: Json = {}
     while page is not None:
         reply = await cloud.get(f"/servers?per_page=50&page={page}&label_selector=a")
         found += names(reply.body["servers"])
