@@ -1,19 +1,22 @@
 """Pending pods as numbers, and their distribution over slots."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from hk3s_autoscaler.model.pod import Pod
 from hk3s_autoscaler.model.resources import Resources
 from hk3s_autoscaler.planning.capacity import Slot
 from hk3s_autoscaler.planning.filling import Filling, Rule, by_density, by_match, by_size, by_value
-from hk3s_autoscaler.planning.problem import Pattern, Problem, Vector
+from hk3s_autoscaler.planning.packing import pack
+from hk3s_autoscaler.planning.problem import Kind, Pattern, Problem, Vector
 from hk3s_autoscaler.planning.world import World
 from hk3s_autoscaler.scheduling.classes import PodClass, classify
 from hk3s_autoscaler.scheduling.place import Place, conflicts, mismatch
 
 _MANY_SLOTS = 200
+_AXES = 2
+"""CPU and memory tell how large a slot is."""
 _RULES: tuple[Rule, ...] = (by_match, by_size, by_density, by_value)
 
 
@@ -99,7 +102,7 @@ def place(wanted: Demand, counts: Sequence[int], slots: Sequence[Slot]) -> Place
     """Put as many pods as possible into slots: those they were bought for first, then by priority.
 
     Which slots hold all pods is a packing question too, so several ways are tried until one leaves
-    nothing; with very many slots one way has to do.
+    nothing, at last the packing itself; with very many slots one way has to do.
     """
     suited = {slot.name: wanted.suited(slot.place, tried=slot.tried) for slot in slots}
     useful = [slot for slot in slots if any(counts[i] for i in suited[slot.name])]
@@ -113,7 +116,56 @@ def place(wanted: Demand, counts: Sequence[int], slots: Sequence[Slot]) -> Place
                     best = found
                 if not sum(best.left):
                     return best
-    return best or Placement(loads=(), left=tuple(counts))
+    if best is None or not useful:
+        return Placement(loads=(), left=tuple(counts))
+    if rules is _RULES and _may_hold(wanted, counts, useful):
+        packed = _packed(wanted, counts, useful, suited)
+        if not sum(packed.left):
+            return packed
+    return best
+
+
+def _may_hold(wanted: Demand, counts: Sequence[int], slots: Sequence[Slot]) -> bool:
+    """Whether the slots together have what all pods together ask for."""
+    asked = wanted.problem.load(tuple(enumerate(counts)))
+    rooms = [wanted.vector(slot.place.room) for slot in slots]
+    return all(
+        not want or want <= sum(max(0, have) for have in haves)
+        for want, *haves in zip(asked, *rooms, strict=True)
+    )
+
+
+def _packed(
+    wanted: Demand,
+    counts: Sequence[int],
+    slots: Sequence[Slot],
+    suited: Mapping[str, tuple[int, ...]],
+) -> Placement:
+    """Pack the slots as if they were for sale, each once."""
+    alike: dict[tuple[Vector, tuple[int, ...]], list[Slot]] = {}
+    for slot in slots:
+        classes = tuple(i for i in suited[slot.name] if counts[i])
+        alike.setdefault((wanted.vector(slot.place.room), classes), []).append(slot)
+    largest = [max(1, *(room[axis] for room, _ in alike)) for axis in range(_AXES)]
+    kinds = tuple(
+        Kind(
+            room=room,
+            price=1 + sum(1000 * max(0, r) // most for r, most in zip(room, largest, strict=False)),
+            classes=classes,
+            uses=((number, 1),),
+        )
+        for number, (room, classes) in enumerate(alike)
+    )
+    limits = tuple(len(same) for same in alike.values())
+    problem = replace(wanted.problem, counts=tuple(counts), kinds=kinds, limits=limits)
+    packing = pack(problem)
+    free = [list(same) for same in alike.values()]
+    loads = [
+        (free[batch.kind].pop(0), batch.pattern)
+        for batch in packing.batches
+        for _ in range(batch.number)
+    ]
+    return Placement(loads=tuple(loads), left=packing.missed)
 
 
 class _Placing:
