@@ -197,6 +197,13 @@ class Executor:
             )
         except AlreadyExists:
             return self._adopt("server", await self.hetzner.list_servers(name=machine.name))
+        except HetznerError:
+            # After a lost answer the repeated call may also fail on what the first one took,
+            # the public address for one.
+            existing = await self.hetzner.get_server_by_name(machine.name)
+            if existing is not None and is_ours(existing, self.desired.cluster):
+                return existing
+            raise
         try:
             await self.hetzner.wait(created.action_ids, timeout=ACTION_SECONDS)
         except HetznerError as error:

@@ -17,8 +17,8 @@ ED25519 = b"\0\0\0\x0bssh-ed25519\0\0\0\x20"
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MANY_KEYS = [
     # Hashes do not compress, so that their number decides.
-    f"ssh-ed25519 {base64.b64encode(ED25519 + hashlib.sha256(bytes([n])).digest()).decode()} x"
-    for n in range(256)
+    f"ssh-ed25519 {base64.b64encode(ED25519 + hashlib.sha256(bytes(n)).digest()).decode()} x"
+    for n in range(600)
 ]
 POOL = {"name": "general", "maxNodes": 5, "serverTypes": ["cx23"]}
 
