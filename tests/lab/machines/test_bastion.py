@@ -31,7 +31,9 @@ class Scene:
     gateway: Gateway
     callers: list[str]
 
-    def change(self, *, rules: tuple[FirewallRule, ...] | None = None, attached: bool = True) -> None:
+    def change(
+        self, *, rules: tuple[FirewallRule, ...] | None = None, attached: bool = True
+    ) -> None:
         self.rack.add(
             sites.facts(
                 1, "bastion", "10.4.0.2", public=self.public, rules=rules, attached=attached
@@ -39,9 +41,7 @@ class Scene:
         )
 
     async def call(self, source: str, port: int = 6443) -> bytes:
-        reader, writer = await asyncio.open_connection(
-            self.public, port, local_addr=(source, 0)
-        )
+        reader, writer = await asyncio.open_connection(self.public, port, local_addr=(source, 0))
         with contextlib.suppress(ConnectionError):
             writer.write(b"hello")
             writer.write_eof()
