@@ -61,7 +61,8 @@ class Control:
 
     async def _put_stock(self, _query: Query, raw: bytes | None) -> dict[str, Any]:
         changes = _object(raw)
-        if not all(value in (None, True, False, "refused") for value in changes.values()):
+        # By identity where it matters: 1 equals True and would be neither in stock nor out.
+        if not all(v is None or isinstance(v, bool) or v == "refused" for v in changes.values()):
             raise invalid_input({"stock": ['values must be true, false, "refused" or null']})
         known = self._world.catalog
         unknown = [pattern for pattern in changes if not known.is_pattern(pattern)]

@@ -14,7 +14,7 @@ from hk3s_lab.hetzner.events import MachineFacts, ServerEvent
 from hk3s_lab.hetzner.faults import Faults
 from hk3s_lab.hetzner.gate import Gate, Token
 from hk3s_lab.hetzner.http import HttpServer
-from hk3s_lab.hetzner.model.catalog import Catalog
+from hk3s_lab.hetzner.model.catalog import Catalog, Supply
 from hk3s_lab.hetzner.model.project import Project
 from hk3s_lab.hetzner.model.records import Server
 from hk3s_lab.hetzner.request_log import RequestLog
@@ -25,7 +25,7 @@ log = structlog.get_logger("hetzner")
 DOCUMENTATION_RANGES = ("203.0.113.0/24", "198.51.100.0/24", "192.0.2.0/24", "198.18.0.0/15")
 """Ranges that are never routed: public addresses come from here unless others are given."""
 
-Stock = Mapping[str, bool] | Literal["catalog", "all"]
+Stock = Mapping[str, Supply] | Literal["catalog", "all"]
 
 
 def documentation_addresses() -> Iterator[str]:
@@ -42,7 +42,7 @@ class Emulator:
         seed: One seed, one world: durations, choices among addresses, passwords, faults.
         speed: Divides the durations of actions; timestamps stay those of the clock.
         stock: `catalog` (as bundled), `all`, or overrides of `catalog`.
-        stock_overrides: Availability by `type/location` pattern, over `stock`; the last wins.
+        stock_overrides: Supply by `type/location` pattern, over `stock`; the last wins.
         public_addresses: Where public IPv4 addresses come from.
         tokens: Token to project name; None lets any token of 64 characters in, each a project.
         readonly_tokens: Those of `tokens` that may only read.
@@ -55,7 +55,7 @@ class Emulator:
         seed: int = 0,
         speed: float = 1.0,
         stock: Stock = "catalog",
-        stock_overrides: Mapping[str, bool] | None = None,
+        stock_overrides: Mapping[str, Supply] | None = None,
         public_addresses: Iterator[str] | None = None,
         tokens: Mapping[str, str] | None = None,
         readonly_tokens: Collection[str] = (),
@@ -147,7 +147,7 @@ class Emulator:
         self._world.settle()
 
 
-def _catalog(stock: Stock, overrides: Mapping[str, bool]) -> Catalog:
+def _catalog(stock: Stock, overrides: Mapping[str, Supply]) -> Catalog:
     if stock == "catalog" or stock == "all":  # noqa: PLR1714 - narrows the type
         catalog = Catalog(base=stock)
     else:

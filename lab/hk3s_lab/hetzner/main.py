@@ -12,10 +12,10 @@ import typer
 
 from hk3s_lab.clock import Clock, ManualClock, RealClock
 from hk3s_lab.hetzner.emulator import Emulator
-from hk3s_lab.hetzner.model.catalog import StockBase
+from hk3s_lab.hetzner.model.catalog import StockBase, Supply
 
 READONLY_SUFFIX = ":ro"
-_FLAGS = {"true": True, "false": False}
+_SUPPLIES: dict[str, Supply] = {"true": True, "false": False, "refused": "refused"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,8 @@ def hetzner_command(
     stock: Annotated[
         list[str] | None,
         typer.Option(
-            help="`catalog` (default), `all`, or TYPE/LOCATION=true|false; repeat; * matches any."
+            help="`catalog` (default), `all`, or TYPE/LOCATION=true|false|refused; repeat, "
+            "the last wins, * matches any."
         ),
     ] = None,
     token: Annotated[
@@ -105,18 +106,18 @@ def read_tokens(options: list[str]) -> Tokens:
     return Tokens(projects=projects, readonly=frozenset(readonly))
 
 
-def read_stock(options: list[str]) -> tuple[StockBase, dict[str, bool]]:
+def read_stock(options: list[str]) -> tuple[StockBase, dict[str, Supply]]:
     """Read --stock options: a base, and overrides."""
     base: StockBase = "catalog"
-    overrides: dict[str, bool] = {}
+    overrides: dict[str, Supply] = {}
     for option in options:
         pattern, _, value = option.partition("=")
         if option in ("all", "catalog"):
             base = "all" if option == "all" else "catalog"
-        elif value in _FLAGS and "/" in pattern:
-            overrides[pattern] = _FLAGS[value]
+        elif value in _SUPPLIES and "/" in pattern:
+            overrides[pattern] = _SUPPLIES[value]
         else:
-            message = "must be catalog, all or TYPE/LOCATION=true|false"
+            message = "must be catalog, all or TYPE/LOCATION=true|false|refused"
             raise typer.BadParameter(message, param_hint="--stock")
     return base, overrides
 

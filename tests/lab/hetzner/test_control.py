@@ -44,6 +44,15 @@ async def test_stock_is_set_by_pattern_and_taken_back(cloud: Cloud) -> None:
     assert await stock_of(cloud, "cx23", "fsn1")
 
 
+async def test_refused_is_sold_out_though_listed_as_available(cloud: Cloud) -> None:
+    stock = (await cloud.put("/_lab/stock", {"cx23/fsn1": "refused"})).body
+
+    reply = await cloud.post("/servers", server_body())
+
+    assert (stock["cx23/fsn1"], await stock_of(cloud, "cx23", "fsn1")) == ("refused", True)
+    assert (reply.status, reply.code) == (412, "resource_unavailable")
+
+
 async def test_stock_overrides_at_the_start() -> None:
     async with running_cloud(stock={"cx23/fsn1": True}) as cloud:
         assert (await cloud.post("/servers", server_body())).status == 201
@@ -63,6 +72,7 @@ async def test_without_a_location_one_in_stock_is_chosen(cloud: Cloud) -> None:
     [
         pytest.param("/_lab/stock", {"cx99/fsn1": True}, id="unknown-type"),
         pytest.param("/_lab/stock", {"cx23/fsn1": "no"}, id="stock-text"),
+        pytest.param("/_lab/stock", {"cx23/fsn1": 1}, id="stock-number"),
         pytest.param("/_lab/limits", {"dogs": 1}, id="unknown-limit"),
         pytest.param("/_lab/limits", {"servers": -1}, id="negative-limit"),
         pytest.param("/_lab/limits", {"servers": True}, id="limit-flag"),
