@@ -22,7 +22,6 @@ from lab.kubernetes.clusters import CA, ca, tls
 from lab.machines import sites
 
 SECRET = "abcdef.0123456789abcdef"
-CLOCK = sites.RealClock()
 
 
 @dataclass
