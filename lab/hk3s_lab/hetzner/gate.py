@@ -14,10 +14,10 @@ from hk3s_lab.hetzner.faults import Effect, Faults, target_of
 from hk3s_lab.hetzner.model.project import DEFAULT_LIMITS
 from hk3s_lab.hetzner.ratelimit import Bucket
 from hk3s_lab.hetzner.resources import (
+    absent,
     actions,
     catalogue,
     firewalls,
-    load_balancers,
     networks,
     placement_groups,
     primary_ips,
@@ -37,7 +37,7 @@ ROUTES: tuple[Route, ...] = (
     *actions.ROUTES,
     *catalogue.ROUTES,
     *firewalls.ROUTES,
-    *load_balancers.ROUTES,
+    *absent.ROUTES,
     *networks.ROUTES,
     *placement_groups.ROUTES,
     *primary_ips.ROUTES,
@@ -120,6 +120,7 @@ class Gate:
             raise errors.invalid_input({"body": ["is too large"]})
         if visit.method != "GET":
             visit.body = bodies.parse(visit.raw_body, required=visit.route.has_body)
+        self._world.settle()
         project = self._world.project(visit.token.project)
         target = target_of(project, visit.method, visit.path, visit.body)
         return self._faults.strike(target) or NO_EFFECT

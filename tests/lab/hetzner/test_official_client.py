@@ -176,6 +176,7 @@ async def test_a_hanging_action_is_an_action_timeout_exception(official: Officia
 
 
 async def test_codes_arrive_as_the_client_knows_them(official: Official) -> None:
+    await official.arm({"action_hangs": True})
     await official.run(order)
 
     assert await official.code(order) == "uniqueness_error"
