@@ -15,6 +15,7 @@ from hk3s_hetzner.client import Hetzner
 from hk3s_hetzner.transport import Call
 from hk3s_kube.client import Kube
 from hk3s_kube.clock import Clock
+from hk3s_kube.rest import Method
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 TOKEN = "t" * 64
@@ -101,7 +102,7 @@ class RecordingKube(Kube):
 
     writes: Writes
 
-    async def _request(self, method: str, path: str, *args: Any) -> Any:  # noqa: ANN401 - whatever Kube takes
+    async def _request(self, method: Method, path: str, *args: Any) -> Any:  # noqa: ANN401 - as is
         if method != "GET":
             self.writes.kube.append(f"{method} {path}")
         return await super()._request(method, path, *args)
