@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import Any
 
 from hk3s_autoscaler.model import quantity
 from hk3s_autoscaler.model.node import Node, Server, ServerStatus
@@ -73,14 +74,14 @@ def pod(
     node: str = "",
     waiting_since: datetime | None = NOW,
     owner: str = "ReplicaSet",
-    **wanted: object,
+    **wanted: Any,  # noqa: ANN401 - the facts themselves check it
 ) -> Pod:
     """A pending pod, or a running one when it has a node; `wanted` goes to `spec`."""
     key = PodKey("default", name or f"pod-{next(_serial)}")
     return Pod(
         key=key,
         uid=f"uid-{key.name}",
-        spec=spec(**wanted),  # type: ignore[arg-type] - checked by `spec` itself
+        spec=spec(**wanted),
         created_at=waiting_since or LONG_AGO,
         owner=Owner(kind=owner, name="owner", uid="uid-owner"),
         node=node,
@@ -89,10 +90,10 @@ def pod(
     )
 
 
-def daemonset(name: str = "agent", **wanted: object) -> DaemonSet:
+def daemonset(name: str = "agent", **wanted: Any) -> DaemonSet:  # noqa: ANN401 - the facts themselves check it
     return DaemonSet(
         key=PodKey("kube-system", name),
-        spec=spec(**wanted),  # type: ignore[arg-type] - checked by `spec` itself
+        spec=spec(**wanted),
     )
 
 
@@ -106,7 +107,7 @@ def daemon_pod(daemons: DaemonSet, node: str) -> Pod:
     )
 
 
-def offering(  # noqa: PLR0913 - each is a column of the price list
+def offering(
     server_type: str = "cx23",
     location: str = "fsn1",
     *,
@@ -150,14 +151,14 @@ def elsewhere(sold: Offering, location: str) -> Offering:
     return replace(sold, key=OfferingKey(sold.key.server_type, location))
 
 
-def pool(name: str = "workers", **changes: object) -> NodePool:
+def pool(name: str = "workers", **changes: Any) -> NodePool:  # noqa: ANN401 - the facts themselves check it
     made = NodePool(
         name=name,
         uid=f"uid-{name}",
         types=TypeFilter(architectures=("x86",)),
         max_nodes=50,
     )
-    return replace(made, **changes)  # type: ignore[arg-type] - checked by `replace` itself
+    return replace(made, **changes)
 
 
 def server(
@@ -167,7 +168,7 @@ def server(
     status: ServerStatus = "running",
     created_at: datetime = LONG_AGO,
     sold: Offering = CX23,
-    **changes: object,
+    **changes: Any,  # noqa: ANN401 - the facts themselves check it
 ) -> Server:
     """A server that runs and is attached."""
     made = Server(
@@ -182,11 +183,15 @@ def server(
         private_address="10.4.1.7",
         attached=True,
     )
-    return replace(made, **changes)  # type: ignore[arg-type] - checked by `replace` itself
+    return replace(made, **changes)
 
 
 def node(
-    of: Server | None = None, *, name: str = "", sold: Offering = CX23, **changes: object
+    of: Server | None = None,
+    *,
+    name: str = "",
+    sold: Offering = CX23,
+    **changes: Any,  # noqa: ANN401 - the facts themselves check it
 ) -> Node:
     """The Ready node of a server, or one that is nobody's."""
     place = of.offering.location if of is not None else "fsn1"
@@ -210,7 +215,7 @@ def node(
         server_id=of.server_id if of is not None else 0,
         ready_since=of.created_at if of is not None else LONG_AGO,
     )
-    return replace(made, **changes)  # type: ignore[arg-type] - checked by `replace` itself
+    return replace(made, **changes)
 
 
 def snapshot(
@@ -222,7 +227,7 @@ def snapshot(
     offerings: Iterable[Offering] = CX,
     daemonsets: Iterable[DaemonSet] = (),
     now: datetime = NOW,
-    **changes: object,
+    **changes: Any,  # noqa: ANN401 - the facts themselves check it
 ) -> Snapshot:
     """A world that has been healthy for long, with one pool and shared types in Falkenstein."""
     made = Snapshot(
@@ -236,7 +241,7 @@ def snapshot(
         healthy_since=LONG_AGO,
         cluster_uid=CLUSTER_UID,
     )
-    return replace(made, **changes)  # type: ignore[arg-type] - checked by `replace` itself
+    return replace(made, **changes)
 
 
 def tainted(key: str = "dedicated", value: str = "batch") -> Taint:

@@ -81,7 +81,7 @@ def _opened(place: str, document: object) -> Iterator[tuple[str, object]]:
 
 def _read_object(item: object, now: datetime) -> list[Pod] | DaemonSet:
     if not isinstance(item, Mapping):
-        raise _Problem("is not an object")
+        raise _Problem("is not an object (a list holds `items`)")
     kind = item.get("kind")
     if not isinstance(kind, str) or not kind:
         raise _Problem("has no kind")
@@ -94,8 +94,9 @@ def _read_object(item: object, now: datetime) -> list[Pod] | DaemonSet:
     if replicas is None:
         return []
     spec = _part(item, "spec")
+    number = replicas(spec)
     template = pod_spec(_part(_part(spec, "template"), "spec"))
-    return [_pending(_key(item), f"-{n}", template, now) for n in range(replicas(spec))]
+    return [_pending(_key(item), f"-{n}", template, now) for n in range(number)]
 
 
 def _pod(item: Json, now: datetime) -> list[Pod]:
