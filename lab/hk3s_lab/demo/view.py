@@ -68,11 +68,11 @@ class PlainView:
         )
         if totals != self._last:
             self._last = totals
-            self._console.print(f"[{scene.seconds:5.1f}s] {scene.phase}: {totals}", markup=False)
+            self._console.print(f"[{scene.seconds:5.1f}s] {scene.phase}: {totals}", markup=False, soft_wrap=True)
 
     def say(self, line: str) -> None:
         """Print it."""
-        self._console.print(line, markup=False, highlight=False)
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class LiveView:
