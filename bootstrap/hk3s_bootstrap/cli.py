@@ -72,7 +72,7 @@ Forget = Annotated[bool, typer.Option("--forget", help="Remove the local CAs and
 
 
 @app.command()
-def validate(file: File = Path("cluster.yaml"), output: OutputOption = "text") -> None:
+def validate(*, file: File = Path("cluster.yaml"), output: OutputOption = "text") -> None:
     """Check the file, without a token and without a call. All problems in one report."""
     _config, found = offline.validate(file)
     _print_report(found, output)
@@ -81,12 +81,13 @@ def validate(file: File = Path("cluster.yaml"), output: OutputOption = "text") -
 
 @app.command()
 def plan(
+    *,
     file: File = Path("cluster.yaml"),
     output: OutputOption = "text",
     state_dir: StateDir = None,
     kubeconfig: KubeconfigPath = None,
-    try_sold_out: TrySoldOut = False,  # noqa: FBT002 - an option
-    replace_master: ReplaceMaster = False,  # noqa: FBT002 - an option
+    try_sold_out: TrySoldOut = False,
+    replace_master: ReplaceMaster = False,
 ) -> None:
     """Say what `create` would do. Changes nothing."""
     options = creation.Options(try_sold_out=try_sold_out, replace_master=replace_master)
@@ -104,13 +105,14 @@ def plan(
 
 @app.command()
 def create(
+    *,
     file: File = Path("cluster.yaml"),
     output: OutputOption = "text",
     state_dir: StateDir = None,
     kubeconfig: KubeconfigPath = None,
-    try_sold_out: TrySoldOut = False,  # noqa: FBT002 - an option
-    replace_master: ReplaceMaster = False,  # noqa: FBT002 - an option
-    replace_pools: ReplacePools = False,  # noqa: FBT002 - an option
+    try_sold_out: TrySoldOut = False,
+    replace_master: ReplaceMaster = False,
+    replace_pools: ReplacePools = False,
 ) -> None:
     """Make the cluster, or continue making it. On a finished cluster nothing is written."""
     options = creation.Options(
@@ -132,7 +134,7 @@ def create(
 
 @app.command()
 def status(
-    file: File = Path("cluster.yaml"), output: OutputOption = "text", state_dir: StateDir = None
+    *, file: File = Path("cluster.yaml"), output: OutputOption = "text", state_dir: StateDir = None
 ) -> None:
     """Show what is there, what it costs and what is wrong with it."""
 
@@ -150,6 +152,7 @@ def status(
 
 @app.command()
 def kubeconfig(
+    *,
     file: File = Path("cluster.yaml"),
     output: OutputOption = "text",
     state_dir: StateDir = None,
@@ -187,21 +190,22 @@ def kubeconfig(
 
 @app.command()
 def destroy(
+    *,
     file: File = Path("cluster.yaml"),
     output: OutputOption = "text",
     state_dir: StateDir = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,  # noqa: FBT002 - an option
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     with_volumes: Annotated[
         bool | None,
         typer.Option("--with-volumes/--keep-volumes", help="Delete volumes with their data."),
     ] = None,
-    forget: Forget = False,  # noqa: FBT002 - an option
+    forget: Forget = False,
 ) -> None:
     """Delete everything of the cluster, and leave nothing that is billed."""
 
     async def run(session: Session) -> None:
         found = await removal.find(session)
-        keep = _confirm_removal(found, yes=yes, with_volumes=with_volumes)
+        keep = confirm_removal(found, yes=yes, with_volumes=with_volumes)
         left = await removal.destroy(session, keep_volumes=keep)
         if forget:
             state.forget(session.state_directory)
@@ -319,7 +323,7 @@ async def _print_failure(
     console.print(f"  continue with: {_again(file)}", markup=False)
 
 
-def _confirm_removal(found: removal.Leftovers, *, yes: bool, with_volumes: bool | None) -> bool:
+def confirm_removal(found: removal.Leftovers, *, yes: bool, with_volumes: bool | None) -> bool:
     """Return whether volumes are to be kept; data is never deleted, or left billed, unasked."""
     if found.volumes and with_volumes is None:
         listed = ", ".join(f"{each.name} ({each.size_gb} GB)" for each in found.volumes)
@@ -375,7 +379,7 @@ def _print_error(message: str, fix: str, code: str, output: Output) -> None:
     if output == "json":
         _print_json({"ok": False, "code": code, "message": message, "fix": fix})
     else:
-        typer.echo(f"failed: {message}\n  fix: {fix}", err=True)
+        typer.echo(f"failed: {message}\n  code: {code}\n  fix: {fix}", err=True)
 
 
 def _print(output: Output, values: dict[str, Any], text: str) -> None:
