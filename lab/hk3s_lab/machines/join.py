@@ -156,7 +156,7 @@ async def join(
     except BadToken as error:
         raise StepError("bad-config", str(error)) from error
     supervisor = Supervisor(site, nic, server)
-    if token.ca_hash is None:
+    if token.ca_hash is None and config.server is not None:
         log.warning("k3s.token_without_hash", machine=config.name)
     bundle = await supervisor.fetch_ca(token.ca_hash)
     base = Access(
