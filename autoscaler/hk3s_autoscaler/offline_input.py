@@ -126,6 +126,7 @@ def _any_pool(question: Question, problems: list[str]) -> NodePool:
 
 
 def _offerings(question: Question, problems: list[str]) -> tuple[Offering, ...]:
+    stock = _stock(question, problems)
     if question.catalog is None:
         values: Any = bundled_catalog.bundled()
     else:
@@ -136,7 +137,6 @@ def _offerings(question: Question, problems: list[str]) -> tuple[Offering, ...]:
         place = question.catalog or "the bundled catalogue"
         problems.append(f"{place}: not like GET /server_types: {type(error).__name__} {error}")
         return ()
-    stock = _stock(question, problems)
     return tuple(_in_stock(o, stock, ignore=question.ignore_stock) for o in sold)
 
 

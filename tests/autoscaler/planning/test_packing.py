@@ -1,0 +1,139 @@
+"""Properties of every purchase: within the limits, holding its pods, no cheaper than the bound."""
+
+from collections import Counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hk3s_autoscaler.planning.packing import Packing, pack
+from hk3s_autoscaler.planning.problem import Kind, Problem
+from hk3s_autoscaler.planning.relaxation import relax
+
+WORK = 20_000
+TCP_80 = (("0.0.0.0", "TCP", 80),)  # noqa: S104 - compared with, never bound
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> Problem:
+    """A few classes, kinds and limits, eligible in any combination."""
+    size = draw(st.integers(1, 6))
+    demands = draw(
+        st.lists(
+            st.tuples(st.integers(0, 40), st.integers(1, 80), st.just(1)),
+            min_size=size,
+            max_size=size,
+        )
+    )
+    limits = draw(st.lists(st.integers(0, 30), max_size=3))
+    kinds = draw(
+        st.lists(
+            st.builds(
+                Kind,
+                room=st.tuples(st.integers(0, 160), st.integers(0, 320), st.integers(1, 30)),
+                price=st.integers(1, 400),
+                classes=st.sets(st.integers(0, size - 1)).map(lambda c: tuple(sorted(c))),
+                uses=st.sets(st.integers(0, max(0, len(limits) - 1)), max_size=len(limits)).map(
+                    lambda numbers: tuple((n, 1 + n) for n in sorted(numbers))
+                )
+                if limits
+                else st.just(()),
+            ),
+            min_size=1,
+            max_size=5,
+        )
+    )
+    ports = draw(st.lists(st.sampled_from([(), (), TCP_80]), min_size=size, max_size=size))
+    return Problem(
+        demands=tuple(demands),
+        counts=tuple(draw(st.lists(st.integers(0, 25), min_size=size, max_size=size))),
+        kinds=tuple(kinds),
+        limits=tuple(limits),
+        ports=tuple(ports) if any(ports) else (),
+    )
+
+
+def _holds(problem: Problem, packing: Packing) -> None:
+    served: Counter[int] = Counter()
+    taken: Counter[int] = Counter()
+    for batch in packing.batches:
+        kind = problem.kinds[batch.kind]
+        load = [sum(n * problem.demands[i][d] for i, n in batch.pattern) for d in range(3)]
+        assert all(want == 0 or want <= have for want, have in zip(load, kind.room, strict=True))
+        assert {i for i, _ in batch.pattern} <= set(kind.classes)
+        assert sum(n for i, n in batch.pattern if problem.ports_of(i)) <= 1
+        for index, n in batch.pattern:
+            served[index] += n * batch.number
+        for limit, amount in kind.uses:
+            taken[limit] += amount * batch.number
+    for index, count in enumerate(problem.counts):
+        assert served[index] + packing.missed[index] == count
+        assert packing.missed[index] >= 0
+    assert all(taken[limit] <= most for limit, most in enumerate(problem.limits))
+    assert packing.price == sum(problem.kinds[b.kind].price * b.number for b in packing.batches)
+
+
+@settings(max_examples=150, deadline=None)
+@given(problems())
+def test_a_packing_is_valid(problem: Problem) -> None:
+    _holds(problem, pack(problem))
+
+
+@settings(max_examples=100, deadline=None)
+@given(problems())
+def test_without_limits_only_what_fits_nowhere_is_missed(problem: Problem) -> None:
+    free = Problem(
+        demands=problem.demands,
+        counts=problem.counts,
+        kinds=tuple(Kind(room=k.room, price=k.price, classes=k.classes) for k in problem.kinds),
+        ports=problem.ports,
+    )
+
+    packing = pack(free)
+
+    for index, missed in enumerate(packing.missed):
+        fits = any(index in k.classes and free.most(index, k.room) for k in free.kinds)
+        assert missed == (0 if fits else free.counts[index])
+
+
+@settings(max_examples=150, deadline=None)
+@given(problems())
+def test_no_packing_is_cheaper_than_the_bound(problem: Problem) -> None:
+    packing = pack(problem)
+    served = tuple(n - m for n, m in zip(problem.counts, packing.missed, strict=True))
+    demand = Problem(
+        demands=problem.demands, counts=served, kinds=problem.kinds, ports=problem.ports
+    )
+
+    assert relax(demand, WORK).bound <= packing.price * (1 + 1e-9)
+
+
+@settings(max_examples=50, deadline=None)
+@given(problems())
+def test_the_same_problem_has_the_same_answer(problem: Problem) -> None:
+    assert pack(problem) == pack(problem)
+
+
+def test_the_bound_is_the_optimum_where_servers_are_filled_exactly() -> None:
+    kind = Kind(room=(4, 8, 10), price=100, classes=(0, 1))
+    problem = Problem(demands=((3, 2, 1), (1, 6, 1)), counts=(50, 50), kinds=(kind,))
+
+    assert pack(problem).price == 5000
+    assert 4990 <= relax(problem, WORK).bound <= 5000.001
+
+
+def test_the_bound_knows_that_pods_cannot_be_cut() -> None:
+    kind = Kind(room=(10,), price=100, classes=(0,))
+    problem = Problem(demands=((6,),), counts=(10,), kinds=(kind,))
+
+    assert relax(problem, WORK).bound >= 999
+
+
+def test_complementary_pods_share_servers() -> None:
+    cpu, memory = (12, 1, 1), (1, 12, 1)
+    kinds = (
+        Kind(room=(13, 13, 100), price=100, classes=(0, 1)),
+        Kind(room=(26, 26, 100), price=210, classes=(0, 1)),
+    )
+    problem = Problem(demands=(cpu, memory), counts=(20, 20), kinds=kinds)
+
+    assert pack(problem).price == 2000
