@@ -81,6 +81,7 @@ def node(item: objects.Node, cluster: str) -> Node:
         pool=meta.labels.get(labels.POOL, "") if ours else "",
         server_id=_server_id(spec.provider_id),
         ready=is_ready,
+        ready_since=ready.last_transition_time if ready is not None and is_ready else None,
         not_ready_since=None if is_ready or ready is None else ready.last_transition_time,
         unschedulable=spec.unschedulable,
         unneeded_since=_noted_time(notes.get(labels.UNNEEDED_SINCE)),

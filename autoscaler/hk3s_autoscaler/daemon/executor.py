@@ -72,6 +72,7 @@ class Executor:
                     continue
                 # Noted before the first await: no later turn may count this server as missing.
                 self._kit.servers.request(order.requested(action.offering))
+                self._kit.memory.expect(order.name, action.pods)
                 self._start(order.name, creation.create(self._kit, order))
             elif self._is_free(_subject(action)):
                 task = self._start(_subject(action), self._work(action, snapshot))

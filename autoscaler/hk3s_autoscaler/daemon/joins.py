@@ -33,9 +33,10 @@ class Joins:
         """What one server last said of itself."""
         return self._reports.get(server)
 
-    def waiting(self) -> int:
-        """How many servers are on their way."""
-        return len(self._waiting)
+    @property
+    def waiting(self) -> frozenset[str]:
+        """The names of servers that are on their way."""
+        return frozenset(self._waiting)
 
     async def follow(
         self, servers: tuple[Server, ...], nodes: tuple[Node, ...], pools: tuple[NodePool, ...]

@@ -55,10 +55,12 @@ class Loop:
     async def run(self, stop: asyncio.Event) -> None:
         """Turn until `stop` is set, then let the work in hand end."""
         await self._reporter.restore()
-        batch = Batch(closed_at=self._kit.clock.monotonic())
+        pause = 0.0
         while not stop.is_set():
-            await self._guarded_turn(batch)
-            batch = await self._trigger.wait(self._pause())
+            batch = await self._trigger.wait(pause)
+            if not stop.is_set():
+                await self._guarded_turn(batch)
+            pause = self._pause()
         cut_short = await self._executor.finish(_FAREWELL)
         await self._joins.close()
         _log.info("loop.stopped", cut_short=cut_short)
@@ -131,7 +133,7 @@ class Loop:
         }
         self._working = bool(
             begun
-            or self._joins.waiting()
+            or self._joins.waiting
             or any(node.draining_since for node in snapshot.nodes)
             or any(server.status in {"requested", "deleting"} for server in snapshot.servers)
         )

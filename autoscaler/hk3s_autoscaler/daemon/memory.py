@@ -5,11 +5,14 @@ ConfigMap: a new process picks them up there. Here they are a cache, ahead of th
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from hk3s_autoscaler.model.node import Server
 from hk3s_autoscaler.model.nodepool import NodePool
 from hk3s_autoscaler.model.offering import LearntLimit, OfferingBlock, OfferingKey
+from hk3s_autoscaler.model.pod import PodKey
 
 _BLOCK = timedelta(minutes=10)
 _LONGEST_BLOCK = timedelta(minutes=30)
@@ -45,6 +48,7 @@ class Memory:
         self._rejections: dict[str, int] = {}
         self._limits: dict[str, LearntLimit] = {}
         self._failures: dict[str, _Failures] = {}
+        self._bought_for: dict[str, tuple[PodKey, ...]] = {}
         self.outage = False
         """Whether the last process saw an API fail and did not live to see it recover."""
 
@@ -53,8 +57,8 @@ class Memory:
     def block(self, pool: str, offering: OfferingKey, reason: str, now: datetime) -> OfferingBlock:
         """Leave an offering alone: ten minutes, and longer each time it is refused again."""
         strikes = self._strikes.get(offering, 0)
-        current = self._blocks.get((pool, offering))
-        if current is None or current.until <= now:
+        blocks = (block for (_, key), block in self._blocks.items() if key == offering)
+        if not any(block.until > now for block in blocks):
             # Servers of one batch that are refused together are one refusal.
             strikes += 1
             self._strikes[offering] = strikes
@@ -135,6 +139,26 @@ class Memory:
         """The limits that still hold."""
         return tuple(limit for _, limit in sorted(self._limits.items()) if limit.until > now)
 
+    # Servers on their way
+
+    def expect(self, server: str, pods: tuple[PodKey, ...]) -> None:
+        """Note for which pods a server is bought."""
+        self._bought_for[server] = pods
+
+    def expected(self, server: Server) -> Server:
+        """Return a server with the pods that it was bought for, while they are remembered."""
+        pods = self._bought_for.get(server.name)
+        return server if pods is None else replace(server, bought_for=pods)
+
+    def forget_served(self, servers: Iterable[str], unbound: frozenset[PodKey]) -> None:
+        """Forget servers that are gone, and those whose pods all have a node by now."""
+        names = set(servers)
+        self._bought_for = {
+            name: pods
+            for name, pods in self._bought_for.items()
+            if name in names and not unbound.isdisjoint(pods)
+        }
+
     # In and out
 
     def overlay(self, pool: NodePool, now: datetime) -> NodePool:
@@ -170,6 +194,10 @@ class Memory:
                     }
                     for pool, item in sorted(self._failures.items())
                 },
+                "boughtFor": {
+                    server: [str(pod) for pod in pods]
+                    for server, pods in sorted(self._bought_for.items())
+                },
             }
         )
 
@@ -189,8 +217,13 @@ class Memory:
                 pool: _Failures(item["diagnosis"], int(item["count"]), int(item["pauses"]))
                 for pool, item in values["joinFailures"].items()
             }
+            bought_for = {
+                server: tuple(PodKey(*pod.split("/", 1)) for pod in pods)
+                for server, pods in values["boughtFor"].items()
+            }
         except (ValueError, KeyError, TypeError, AttributeError):
             return
         self._limits.update(limits)
         self._failures.update(failures)
+        self._bought_for.update(bought_for)
         self.outage = bool(values.get("outage"))

@@ -28,10 +28,13 @@ async def observe(kit: Kit, joins: Joins, *, max_age: float) -> Snapshot:
     _note_health(kit)
     pools = tuple(kit.memory.overlay(pool, now) for pool in kit.cluster.pools())
     await joins.follow(servers, nodes, pools)
+    kit.memory.forget_served(
+        (server.name for server in servers), frozenset(pod.key for pod in pods if not pod.node)
+    )
     return Snapshot(
         pools=pools,
         nodes=nodes,
-        servers=servers,
+        servers=tuple(kit.memory.expected(server) for server in servers),
         pods=pods,
         daemonsets=kit.cluster.daemonsets(),
         budgets=kit.cluster.budgets(),
