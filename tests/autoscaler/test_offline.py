@@ -71,7 +71,7 @@ def test_a_stock_file_overrides_with_its_last_matching_pattern(
 
     answer = ask(replace(question, stock=stock))
 
-    assert {line.server_type for line in answer.servers} == {"cx53"}
+    assert {line.server_type for line in answer.servers} == {"cx33"}
 
 
 def test_a_type_whose_end_has_passed_is_never_sold(question: Question) -> None:
@@ -86,10 +86,9 @@ def test_a_type_whose_end_has_passed_is_never_sold(question: Question) -> None:
 def test_types_and_locations_narrow_the_choice(question: Question) -> None:
     answer = ask(replace(question, server_types=("ccx23", "ccx13"), locations=("hel1",)))
 
-    assert {(line.server_type, line.location) for line in answer.servers} == {
-        ("ccx13", "hel1")
-    } or {line.server_type for line in answer.servers} <= {"ccx13", "ccx23"}
-    assert {line.location for line in answer.servers} == {"hel1"}
+    bought = {(line.server_type, line.location) for line in answer.servers}
+    assert bought
+    assert bought <= {("ccx13", "hel1"), ("ccx23", "hel1")}
 
 
 def test_the_machine_readable_answer_adds_up(question: Question) -> None:

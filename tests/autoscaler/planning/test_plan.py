@@ -25,6 +25,7 @@ from hk3s_autoscaler.model.snapshot import PlanConfig, Snapshot
 from hk3s_autoscaler.planning.actions import CreateServer
 from hk3s_autoscaler.planning.plan import PlanError, plan
 from hk3s_autoscaler.planning.scale_up import Growth
+from hk3s_autoscaler.planning.world import World
 
 BATCH = tainted()
 
@@ -176,7 +177,11 @@ def test_a_plan_that_would_break_a_limit_is_a_bug_and_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     growth = Growth(creates=(*creates(snapshot(pods=[pod()]), CONFIG),) * 51)
-    monkeypatch.setattr("hk3s_autoscaler.planning.plan.plan_scale_up", lambda world, doomed: growth)
+
+    def too_much(world: World, doomed: frozenset[str]) -> Growth:
+        return growth
+
+    monkeypatch.setattr("hk3s_autoscaler.planning.plan.plan_scale_up", too_much)
 
     with pytest.raises(PlanError, match=r"takes 51 of 50 left: MaxNodes"):
         plan(snapshot(pods=[pod()]), CONFIG, NOW)
