@@ -58,12 +58,10 @@ class Problem:
         """Whether one server of a kind can run a pattern."""
         if not {index for index, _ in pattern} <= set(kind.classes):
             return False
-        if any(w > have > -1 or (w and have < 0) for w, have in self._pairs(kind, pattern)):
+        load = self.load(pattern)
+        if any(want and want > have for want, have in zip(load, kind.room, strict=True)):
             return False
         return not self.clash(index for index, n in pattern for _ in range(n))
-
-    def _pairs(self, kind: Kind, pattern: Pattern) -> Iterable[tuple[int, int]]:
-        return zip(self.load(pattern), kind.room, strict=True)
 
     def clash(self, classes: Iterable[int]) -> bool:
         """Whether pods of these classes want the same host port."""

@@ -48,6 +48,8 @@ class Shop:
         )
         self.left = [limit.left for limit in limits]
         self.bought: list[Bought] = []
+        self._kinds: dict[tuple[str, OfferingKey], Kind] = {}
+        self._known_holders: dict[tuple[str, Pattern], tuple[Offer, ...]] = {}
 
     def serve(self, counts: Sequence[int]) -> tuple[int, ...]:
         """Buy for as many pods as can be served, and return how many of each class are not.
@@ -177,30 +179,35 @@ class Shop:
         own = dict(self._uses(bought.offer))
         extra: dict[int, int] = {}
         keys = []
-        for tier in (True, False):
-            for offer in self._offers:
-                if offer.offering.published_available is not tier or not self._replaces(
-                    offer, bought
-                ):
-                    continue
-                more = {n: amount - own.get(n, 0) for n, amount in self._uses(offer)}
-                if all(left[number] >= amount for number, amount in more.items()):
-                    keys.append(offer.key)
-                    extra = {n: max(extra.get(n, 0), more.get(n, 0)) for n in extra | more}
+        for offer in self._holders(bought.offer.pool.name, bought.load):
+            more = {n: amount - own.get(n, 0) for n, amount in self._uses(offer)}
+            affordable = all(left[number] >= amount for number, amount in more.items())
+            if affordable and offer.key != bought.offer.key:
+                keys.append(offer.key)
+                extra = {n: max(extra.get(n, 0), more.get(n, 0)) for n in extra | more}
         for number, amount in extra.items():
             left[number] -= max(0, amount)
         return replace(bought, fallbacks=tuple(keys))
 
-    def _replaces(self, offer: Offer, bought: Bought) -> bool:
-        if offer.pool is not bought.offer.pool or offer.key == bought.offer.key:
-            return False
-        if offer.hindrance is not None:
-            return False
-        wanted = self._wanted
-        kind = Kind(
-            room=wanted.vector(offer.place.room), price=0, classes=wanted.suited(offer.place)
-        )
-        return not bought.load or wanted.problem.holds(kind, bought.load)
+    def _holders(self, pool: str, load: Pattern) -> tuple[Offer, ...]:
+        """Offers of a pool that hold a load: by price, those published as sold out last."""
+        known = self._known_holders.get((pool, load))
+        if known is None:
+            tried = [o for o in self._offers if o.pool.name == pool and o.hindrance is None]
+            tried.sort(key=lambda offer: not offer.offering.published_available)
+            known = tuple(offer for offer in tried if self._holds(offer, load))
+            self._known_holders[pool, load] = known
+        return known
+
+    def _holds(self, offer: Offer, load: Pattern) -> bool:
+        if not load:
+            return True
+        kind = self._kinds.get((offer.pool.name, offer.key))
+        if kind is None:
+            room = self._wanted.vector(offer.place.room)
+            kind = Kind(room=room, price=0, classes=self._wanted.suited(offer.place))
+            self._kinds[offer.pool.name, offer.key] = kind
+        return self._wanted.problem.holds(kind, load)
 
 
 def _tiers(offers: Iterable[Offer]) -> Iterator[tuple[Offer, ...]]:

@@ -135,7 +135,8 @@ def _orphans(world: World) -> Iterator[DeleteServer | DeleteNode]:
     for worker in world.workers:
         server, node = worker.server, worker.node
         if server is not None and node is None:
-            if server.status not in ("requested", *GOING) and _is_orphaned(world, server):
+            known = server.status not in ("requested", *GOING) and _is_orphaned(world, server)
+            if known and join_deadline(world, server) <= world.now:
                 words = "it has no Node, long after the time to join"
                 yield _delete(worker, server, Reason(Code.ORPHANED_SERVER, words))
         elif node is not None and server is None and _has_no_machine(world, node):
@@ -146,12 +147,13 @@ def _orphans(world: World) -> Iterator[DeleteServer | DeleteNode]:
 def _is_orphaned(world: World, server: Server) -> bool:
     """Whether a server without a Node is too old to be one that is failing to join.
 
-    The daemon gives those up at their deadline; one much older has joined, and lost its Node.
+    The daemon gives those up at their deadline; one much older has joined, and lost its Node. Age
+    alone decides: an outage must not turn workers whose Nodes are not seen into failed joins.
     """
-    deadline = join_deadline(world, server)
     pool = world.pools.get(server.pool)
-    spare = pool.join_timeout if pool is not None else DEFAULT_JOIN_TIMEOUT
-    return deadline + max(spare, world.config.orphan_grace) <= world.now
+    timeout = pool.join_timeout if pool is not None else DEFAULT_JOIN_TIMEOUT
+    spare = max(timeout, world.config.orphan_grace)
+    return server.created_at + timeout + spare <= world.now
 
 
 def _has_no_machine(world: World, node: Node) -> bool:

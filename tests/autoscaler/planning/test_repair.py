@@ -151,11 +151,18 @@ class TestJoining:
         assert deleted(world) == [("s", Code.JOIN_TIMED_OUT)]
 
     def test_the_clock_of_a_join_starts_anew_after_an_outage(self) -> None:
-        slow = server("s", created_at=NOW - minutes(30))
+        slow = server("s", created_at=NOW - minutes(29))
         world = beside(slow, healthy_since=NOW - minutes(15))
 
         assert deleted(world) == [("s", Code.JOIN_TIMED_OUT)]
         assert deleted(world, NOW - seconds(1)) == []
+
+    def test_an_outage_does_not_make_old_workers_look_like_failed_joins(self) -> None:
+        """A list of Nodes that comes back empty must not cost every server."""
+        world = snapshot(servers=[server("a"), server("b")], healthy_since=NOW - minutes(15))
+
+        assert deleted(world) == []
+        assert deleted(world, NOW + minutes(60)) == []
 
     def test_a_server_given_up_is_replaced_in_the_same_plan(self) -> None:
         slow = server("s", created_at=NOW - minutes(15), bought_for=())
