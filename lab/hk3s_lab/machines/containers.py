@@ -179,13 +179,16 @@ class ProcessContainer:
             if child.returncode is None:
                 _signal(child, signal.SIGKILL)
                 await child.wait()
+        last_words = _last_lines(self._log_file, offset) if code else ""
         if code:
-            log.warning("process.failed", container=self._spec["name"], exit_code=code)
+            log.warning(
+                "process.failed", container=self._spec["name"], exit_code=code, last=last_words
+            )
         return Ended(
             exit_code=code if code >= 0 else 128 - code,
             since=since,
             until=self._clock.now(),
-            message=_last_lines(self._log_file, offset) if code else "",
+            message=last_words,
         )
 
     async def _watch(self, child: asyncio.subprocess.Process) -> int:
