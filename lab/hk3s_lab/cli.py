@@ -13,11 +13,10 @@ from typing import Annotated
 
 import typer
 
-from hk3s_lab import errors
 from hk3s_lab.cloud import LabCloud, LabOptions
+from hk3s_lab.errors import LabError
 from hk3s_lab.hetzner.main import hetzner_command, log_to_stderr
 from hk3s_lab.kubernetes.build import ensure_binary
-from hk3s_lab.kubernetes.errors import LabError as ControlPlaneError
 from hk3s_lab.machines.site import Options
 
 app = typer.Typer(
@@ -79,7 +78,7 @@ async def _build() -> None:
 def _run(work: Coroutine[object, object, None]) -> None:
     try:
         asyncio.run(work)
-    except (errors.LabError, ControlPlaneError) as error:
+    except LabError as error:
         typer.echo(f"hk3s-lab: {error}", err=True)
         raise typer.Exit(1) from error
 

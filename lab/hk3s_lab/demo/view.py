@@ -68,7 +68,9 @@ class PlainView:
         )
         if totals != self._last:
             self._last = totals
-            self._console.print(f"[{scene.seconds:5.1f}s] {scene.phase}: {totals}", markup=False, soft_wrap=True)
+            self._console.print(
+                f"[{scene.seconds:5.1f}s] {scene.phase}: {totals}", markup=False, soft_wrap=True
+            )
 
     def say(self, line: str) -> None:
         """Print it."""

@@ -1,8 +1,6 @@
 """What can go wrong with the lab's control plane; each error says what to do about it."""
 
-
-class LabError(Exception):
-    """A failure of the lab itself, with the fix in its last sentence."""
+from hk3s_lab.errors import LabError
 
 
 class BuildFailed(LabError):

@@ -1,7 +1,7 @@
 """What a control plane is asked to be: the facts of a master's files, mapped to this machine."""
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -13,16 +13,16 @@ class ClusterCAs:
     """
 
     server_crt: bytes
-    server_key: bytes
+    server_key: bytes = field(repr=False)
     client_crt: bytes
-    client_key: bytes
+    client_key: bytes = field(repr=False)
     request_header_crt: bytes
-    request_header_key: bytes
+    request_header_key: bytes = field(repr=False)
     etcd_server_crt: bytes
-    etcd_server_key: bytes
+    etcd_server_key: bytes = field(repr=False)
     etcd_peer_crt: bytes
-    etcd_peer_key: bytes
-    service_key: bytes
+    etcd_peer_key: bytes = field(repr=False)
+    service_key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class ControlPlaneSpec:
     port: int = 6443
     node_name: str
     cas: ClusterCAs
-    token: str
+    token: str = field(repr=False)
     tls_sans: tuple[str, ...] = ()
     cluster_cidr: str = "10.42.0.0/16"
     service_cidr: str = "10.43.0.0/16"

@@ -8,8 +8,9 @@ from pathlib import Path
 import structlog
 import yaml
 
+from hk3s_lab.errors import LabError
 from hk3s_lab.kubernetes.controlplane import ControlPlane
-from hk3s_lab.kubernetes.errors import BadCertificates, BadSettings, LabError, ProcessFailed
+from hk3s_lab.kubernetes.errors import BadCertificates, BadSettings, ProcessFailed
 from hk3s_lab.kubernetes.spec import ClusterCAs, ControlPlaneSpec
 from hk3s_lab.kubernetes_client import (
     ApiError,
