@@ -27,16 +27,23 @@ class Health:
     last_error: str = ""
     failures: int = 0
     _progress: float = field(init=False)
+    _looked: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self._progress = self.clock.monotonic()
 
-    def observed(self, *, cloud: bool, cluster: bool, assume: datetime | None = None) -> None:
-        """Note whether both sides answered; `assume` is the start of health if none is known."""
+    def observed(self, *, cloud: bool, cluster: bool, before: datetime | None) -> None:
+        """Note whether both sides answered.
+
+        A restart changes nothing: at the first look health goes on from `before`, where the last
+        process left it; `None` means that it left during an outage.
+        """
+        first, self._looked = not self._looked, True
         if not (cloud and cluster):
             self.healthy_since = None
         elif self.healthy_since is None:
-            self.healthy_since = self.clock.now() if assume is None else assume
+            since = before if first else None
+            self.healthy_since = self.clock.now() if since is None else since
 
     def progressed(self) -> None:
         """Note that the loop lives, as leader or in waiting."""

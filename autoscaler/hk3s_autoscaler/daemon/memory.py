@@ -7,7 +7,7 @@ ConfigMap: a new process picks them up there. Here they are a cache, ahead of th
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from hk3s_autoscaler.model.node import Server
 from hk3s_autoscaler.model.nodepool import NodePool
@@ -20,6 +20,7 @@ _PAUSE = timedelta(minutes=10)
 _LONGEST_PAUSE = timedelta(minutes=60)
 _LIMIT = timedelta(minutes=30)
 _FAILURES_TO_PAUSE = 2
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +50,8 @@ class Memory:
         self._limits: dict[str, LearntLimit] = {}
         self._failures: dict[str, _Failures] = {}
         self._bought_for: dict[str, tuple[PodKey, ...]] = {}
-        self.outage = False
-        """Whether the last process saw an API fail and did not live to see it recover."""
+        self.healthy_since: datetime | None = _LONG_AGO
+        """Since when both APIs answered when the last process wrote it down; `None`: not then."""
 
     # Offerings
 
@@ -177,11 +178,11 @@ class Memory:
             paused_until=paused_until if paused_until and paused_until > now else None,
         )
 
-    def dump(self, *, outage: bool) -> str:
+    def dump(self, healthy_since: datetime | None) -> str:
         """Write what no NodePool status holds."""
         return json.dumps(
             {
-                "outage": outage,
+                "healthySince": None if healthy_since is None else healthy_since.isoformat(),
                 "limits": [
                     {"name": item.name, "ceiling": item.ceiling, "until": item.until.isoformat()}
                     for _, item in sorted(self._limits.items())
@@ -221,9 +222,11 @@ class Memory:
                 server: tuple(PodKey(*pod.split("/", 1)) for pod in pods)
                 for server, pods in values["boughtFor"].items()
             }
+            healthy = values["healthySince"]
+            since = None if healthy is None else datetime.fromisoformat(healthy)
         except (ValueError, KeyError, TypeError, AttributeError):
             return
         self._limits.update(limits)
         self._failures.update(failures)
         self._bought_for.update(bought_for)
-        self.outage = bool(values.get("outage"))
+        self.healthy_since = since

@@ -1,13 +1,9 @@
 """One look at the world: the caches of both ports, joined into a snapshot."""
 
-from datetime import timedelta
-
 from hk3s_autoscaler.daemon.health import CONTACT_LOST_AFTER
 from hk3s_autoscaler.daemon.joins import Joins
 from hk3s_autoscaler.daemon.kit import Kit
 from hk3s_autoscaler.model.snapshot import Snapshot
-
-_TAKEN_FOR_GRANTED = timedelta(days=1)
 
 
 async def observe(kit: Kit, joins: Joins, *, max_age: float) -> Snapshot:
@@ -50,10 +46,8 @@ async def observe(kit: Kit, joins: Joins, *, max_age: float) -> Snapshot:
 
 def _note_health(kit: Kit) -> None:
     silence = kit.clock.monotonic() - kit.cluster.oldest_contact()
-    first = not kit.health.ready and kit.health.failures == 0 and not kit.memory.outage
     kit.health.observed(
         cloud=kit.servers.answers,
         cluster=silence < CONTACT_LOST_AFTER,
-        # A restart changes nothing: without word of an outage, health is taken to have lasted.
-        assume=kit.clock.now() - _TAKEN_FOR_GRANTED if first else None,
+        before=kit.memory.healthy_since,
     )

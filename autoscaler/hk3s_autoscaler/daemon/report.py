@@ -199,7 +199,7 @@ class Reporter:
                 }
             ),
             "decisions.json": _json(list(self._decisions)),
-            MEMORY_KEY: self._kit.memory.dump(outage=snapshot.healthy_since is None),
+            MEMORY_KEY: self._kit.memory.dump(snapshot.healthy_since),
         }
         now = self._kit.clock.monotonic()
         if entries == self._entries or now - self._written_at < _WRITE_EVERY:

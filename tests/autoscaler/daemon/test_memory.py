@@ -114,14 +114,14 @@ def test_what_no_status_holds_survives_the_process(memory: Memory) -> None:
     memory.expect("demo-workers-a", (PodKey("default", "web-1"),))
 
     later = Memory()
-    later.load(memory.dump(outage=True))
+    later.load(memory.dump(NOW))
 
     assert later.limits(NOW) == memory.limits(NOW)
     assert later.join_failed("workers", "d", "m", NOW) is not None
     assert later.expected(fakes.server("demo-workers-a")).bought_for == (
         PodKey("default", "web-1"),
     )
-    assert later.outage
+    assert later.healthy_since == NOW
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"limits": 3, "joinFailures": {}}'])
