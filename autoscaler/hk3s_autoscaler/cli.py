@@ -53,7 +53,10 @@ def run(
         Path, typer.Option(help="Holds the private key that certifies SSH host keys.")
     ],
     kubeconfig: Annotated[
-        Path | None, typer.Option(help="Default: $KUBECONFIG, else the pod's own identity.")
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="Default: $KUBECONFIG, else the pod's own identity."
+        ),
     ] = None,
     bind_address: Annotated[str, typer.Option(help="Where metrics and probes listen.")] = "0.0.0.0",  # noqa: S104 - inside a pod
     metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="/metrics")] = 8080,
@@ -67,23 +70,25 @@ def run(
 
     Exit codes: 0 after SIGTERM, 1 when the Lease was lost or something broke, 2 for bad input.
     """
+    problems: list[str] = []
+    parsed = _read_config(config, problems)
+    token = _read_secret(token_file, problems)
+    ssh_host_ca = _read_secret(ssh_host_ca_file, problems)
+    if parsed is None or problems:
+        _fail("\n".join(problems), BAD_INPUT)
+    settings = Settings(
+        config=parsed,
+        token=token,
+        ssh_host_ca=f"{ssh_host_ca}\n",
+        kubeconfig=kubeconfig,
+        binding=Binding(address=bind_address, metrics_port=metrics_port, health_port=health_port),
+        identity=f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:8]}",
+        version=metadata.version("hk3s"),
+        dry_run=dry_run,
+    )
     secrets = log.Secrets()
+    secrets.add("api-token", token)
     log.configure(secrets, debug=debug)
-    try:
-        settings = Settings(
-            config=config_file.parse(config),
-            token=_read_secret(token_file),
-            ssh_host_ca=_read_secret(ssh_host_ca_file) + "\n",
-            kubeconfig=kubeconfig,
-            binding=Binding(
-                address=bind_address, metrics_port=metrics_port, health_port=health_port
-            ),
-            identity=f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:8]}",
-            version=metadata.version("hk3s"),
-            dry_run=dry_run,
-        )
-    except config_file.ConfigError as error:
-        _fail("\n".join((f"{config}:", *(f"  {problem}" for problem in error.problems))), BAD_INPUT)
     try:
         code = asyncio.run(_run(settings, secrets))
     except ConfigurationInvalid as error:
@@ -152,7 +157,9 @@ def plan(
 def explain(
     kind: Annotated[Literal["pod", "node", "pool"], typer.Argument(help="What to look up.")],
     name: Annotated[str, typer.Argument(help="A pod is namespace/name, or a name in `default`.")],
-    kubeconfig: Annotated[Path | None, typer.Option(help="Default: $KUBECONFIG.")] = None,
+    kubeconfig: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Default: $KUBECONFIG.")
+    ] = None,
     namespace: Annotated[str, typer.Option(help="Where the daemon runs.")] = "hk3s-system",
     output: Annotated[Literal["text", "json"], typer.Option("--output", "-o")] = "text",
 ) -> None:
@@ -189,13 +196,22 @@ def version() -> None:
     typer.echo(metadata.version("hk3s"))
 
 
-def _read_secret(path: Path) -> str:
+def _read_config(path: Path, problems: list[str]) -> config_file.Config | None:
+    try:
+        return config_file.parse(path)
+    except config_file.ConfigError as error:
+        problems += [f"{path}: {problem}" for problem in error.problems]
+        return None
+
+
+def _read_secret(path: Path, problems: list[str]) -> str:
     try:
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        _fail(f"{path}: cannot be read ({type(error).__name__})", BAD_INPUT)
+        problems.append(f"{path}: cannot be read ({type(error).__name__})")
+        return ""
     if not text:
-        _fail(f"{path}: is empty", BAD_INPUT)
+        problems.append(f"{path}: is empty")
     return text
 
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from hk3s_autoscaler import ports
 from hk3s_autoscaler.config import Config
+from hk3s_autoscaler.model.node import STARTING_TAINT
 from hk3s_autoscaler.model.nodepool import NodePool
 from hk3s_autoscaler.model.offering import Offering
 from hk3s_autoscaler.model.pod import Taint
@@ -94,7 +95,7 @@ class WorkerBirths:
                 f"it is not known how {image} sets up its network;"
                 f" use one of {', '.join(sorted(k3s.IMAGES))}",
             )
-        taints = (*pool.taints, *pool.startup_taints)
+        taints = (*pool.taints, *pool.startup_taints, Taint(key=STARTING_TAINT))
         return WorkerParams(
             cluster=config.cluster,
             name=name,

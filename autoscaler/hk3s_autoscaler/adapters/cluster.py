@@ -1,5 +1,6 @@
 """Kubernetes as the daemon needs it: facts from watches, calls past them, writes behind a fence."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -11,7 +12,7 @@ from hk3s_autoscaler import ports
 from hk3s_autoscaler.adapters import convert, pools
 from hk3s_autoscaler.adapters.kube_events import EventWriter
 from hk3s_autoscaler.adapters.watches import Watches
-from hk3s_autoscaler.model.node import Node
+from hk3s_autoscaler.model.node import STARTING_TAINT, Node
 from hk3s_autoscaler.model.nodepool import NodePool
 from hk3s_autoscaler.model.pod import DaemonSet, DisruptionBudget, Pod
 from hk3s_autoscaler.ports import ObjectRef, PoolStatus
@@ -21,6 +22,7 @@ from hk3s_kube.client import Json, Kube
 
 FIELD_MANAGER = "hk3s-autoscaler"
 REPORT_NAME = "hk3s-autoscaler-status"
+_NOMINATIONS_AT_ONCE = 8
 _SECRETS = "/api/v1/namespaces/kube-system/secrets"
 T = TypeVar("T", bound=objects.KubeObject)
 
@@ -139,6 +141,27 @@ class KubeCluster:
         with self._writing(f"join token of {server_name}"):
             await self._kube.delete(_token_path(server_name))
 
+    async def open_node(self, node: str, pods: tuple[Pod, ...]) -> int:
+        """Nominate pods to a node, then take its starting taint away."""
+        gate = asyncio.Semaphore(_NOMINATIONS_AT_ONCE)
+
+        async def nominate(pod: Pod) -> bool:
+            patch = {"metadata": {"uid": pod.uid}, "status": {"nominatedNodeName": node}}
+            async with gate:
+                try:
+                    with self._writing(f"nomination of {pod.key}"):
+                        await self._kube.patch(f"{_pod_path(pod)}/status", patch)
+                except (ports.Changed, ports.Rejected):
+                    return False
+            return True
+
+        taken = await asyncio.gather(*(nominate(pod) for pod in pods))
+        taint = {"$patch": "delete", "key": STARTING_TAINT}
+        await self._patch_node(
+            node, {"spec": {"taints": [taint]}}, "application/strategic-merge-patch+json"
+        )
+        return sum(taken)
+
     async def mark_unneeded(self, node: str, since: datetime | None) -> None:
         """Set or clear the annotation that says since when a node is not needed."""
         text = None if since is None else convert.rfc3339(since)
@@ -233,9 +256,11 @@ class KubeCluster:
         with self._writing("status ConfigMap"):
             await self._kube.patch(self._report_path, {"data": dict(entries)})
 
-    async def _patch_node(self, name: str, patch: Json) -> None:
+    async def _patch_node(
+        self, name: str, patch: Json, content_type: str = "application/merge-patch+json"
+    ) -> None:
         with self._writing(f"node {name}"):
-            answer = await self._kube.patch(_node_path(name), patch)
+            answer = await self._kube.patch(_node_path(name), patch, content_type)
         self._watches.learn_node(_decode(answer, objects.Node))
 
     @contextmanager
@@ -269,6 +294,10 @@ def _decode(value: Any, kind: type[T]) -> T:  # noqa: ANN401 - JSON
 
 def _node_path(name: str) -> str:
     return f"{objects.PATHS[objects.Node]}/{name}"
+
+
+def _pod_path(pod: Pod) -> str:
+    return f"/api/v1/namespaces/{pod.key.namespace}/pods/{pod.key.name}"
 
 
 def _token_path(server_name: str) -> str:

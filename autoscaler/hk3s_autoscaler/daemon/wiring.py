@@ -78,7 +78,6 @@ async def assemble(settings: Settings, secrets: Secrets) -> AsyncIterator[Daemon
         ports.PortError: the apiserver did not answer the first question.
     """
     config, clock = settings.config, SystemClock()
-    secrets.add("api-token", settings.token)
     metrics = Metrics(settings.version, dry_run=settings.dry_run)
     kube = await connect(settings.kubeconfig)
     lost = asyncio.Event()
