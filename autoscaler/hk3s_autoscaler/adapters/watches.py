@@ -3,7 +3,9 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
+
+import structlog
 
 from hk3s_autoscaler.adapters import convert, pools
 from hk3s_autoscaler.model.node import Node
@@ -15,6 +17,11 @@ from hk3s_kube.client import Kube
 from hk3s_kube.stream import ChangeKind, Reflector
 
 Listener = Callable[[Change], None]
+
+F = TypeVar("F")
+K = TypeVar("K", bound=objects.KubeObject)
+
+_log = structlog.get_logger(component="watches")
 
 
 class Watches:
@@ -127,12 +134,10 @@ class Watches:
         )
 
     def _on_pod(self, change: ChangeKind, item: objects.Pod) -> None:
-        if change == "DELETED":
-            self._pods.pop(item.key, None)
-            return
-        fact = convert.pod(item)
         before = self._pods.get(item.key)
-        self._pods[item.key] = fact
+        fact = _keep(self._pods, change, item, convert.pod)
+        if fact is None:
+            return
         was_pending = (
             before is not None and before.uid == fact.uid and before.unschedulable_since is not None
         )
@@ -141,18 +146,12 @@ class Watches:
 
     def _on_node(self, change: ChangeKind, item: objects.Node) -> None:
         before = self._nodes.get(item.key)
-        if change == "DELETED":
-            self._nodes.pop(item.key, None)
-        else:
-            self._nodes[item.key] = convert.node(item, self._cluster)
-        if before != self._nodes.get(item.key):
+        after = _keep(self._nodes, change, item, lambda found: convert.node(found, self._cluster))
+        if before != after:
             self._listener(Change(kind="nodes", monotonic=self._clock.monotonic()))
 
     def _on_daemonset(self, change: ChangeKind, item: objects.DaemonSet) -> None:
-        if change == "DELETED":
-            self._daemonsets.pop(item.key, None)
-        else:
-            self._daemonsets[item.key] = convert.daemonset(item)
+        _keep(self._daemonsets, change, item, convert.daemonset)
 
     def _on_pool(self, change: ChangeKind, item: objects.NodePoolObject) -> None:
         # Our own writes of the status come back as changes, too: only the spec is news.
@@ -163,3 +162,18 @@ class Watches:
             self._pool_specs[item.key] = item.spec
         if before != self._pool_specs.get(item.key):
             self._listener(Change(kind="pools", monotonic=self._clock.monotonic()))
+
+
+def _keep(facts: dict[str, F], change: ChangeKind, item: K, reduce: Callable[[K], F]) -> F | None:
+    """Bring a fact up to date and return it.
+
+    One object that cannot be read is left out and told of: it must not stop the watch of all.
+    """
+    facts.pop(item.key, None)
+    if change == "DELETED":
+        return None
+    try:
+        facts[item.key] = reduce(item)
+    except ValueError as error:
+        _log.error("object.unreadable", kind=type(item).__name__, key=item.key, error=str(error))
+    return facts.get(item.key)

@@ -1,0 +1,66 @@
+"""What the watches make of what they hear."""
+
+import json
+import random
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from autoscaler.fakes import ManualClock
+from hk3s_autoscaler.adapters.watches import Watches
+from hk3s_kube import objects
+from hk3s_kube.client import Kube
+from hk3s_kube.stream import ChangeKind
+from kube.fakes import kubeconfig
+
+OBJECTS = Path(__file__).parent / "objects"
+
+
+class Heard:
+    def __init__(self, kube: Kube) -> None:
+        self.kinds: list[str] = []
+        self.watches = Watches(
+            kube,
+            cluster="demo",
+            clock=ManualClock(),
+            chance=random.random,
+            listener=lambda change: self.kinds.append(change.kind),
+        )
+
+    def node(self, change: ChangeKind = "MODIFIED", **allocatable: str) -> None:
+        manifest = json.loads((OBJECTS / "node.json").read_text())
+        manifest["status"]["allocatable"] |= allocatable
+        self.watches._on_node(change, msgspec.convert(manifest, objects.Node))
+
+
+@pytest.fixture
+async def heard() -> Heard:
+    kube = await Kube.from_kubeconfig(kubeconfig("http://127.0.0.1:1"))
+    heard = Heard(kube)
+    await kube.close()
+    return heard
+
+
+async def test_a_node_that_says_the_same_again_is_no_news(heard: Heard) -> None:
+    heard.node("ADDED")
+    heard.node()
+    heard.node(cpu="1900m")
+    heard.node("DELETED")
+
+    assert heard.kinds == ["nodes"] * 3
+    assert heard.watches.nodes() == ()
+
+
+async def test_one_unreadable_object_does_not_stop_the_watch(heard: Heard) -> None:
+    heard.node("ADDED")
+    heard.node(cpu="much")
+    assert heard.watches.nodes() == ()
+
+    heard.node(cpu="2")
+    assert heard.watches.nodes()[0].allocatable.cpu_milli == 2000
+
+
+async def test_nothing_is_synced_before_the_first_list(heard: Heard) -> None:
+    assert not heard.watches.synced()
+    assert heard.watches.oldest_contact() == float("-inf")
