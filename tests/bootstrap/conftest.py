@@ -7,6 +7,8 @@ import pytest
 import pytest_asyncio
 
 from bootstrap import hollow
+from bootstrap.planes import spec_of
+from bootstrap.rights import Rights, installed
 from bootstrap.support import TOKEN, Recorder, Writes, config, recording
 from hk3s_bootstrap import kubeconfig, state
 from hk3s_bootstrap.session import Session
@@ -17,7 +19,6 @@ from hk3s_lab.clock import RealClock
 from hk3s_lab.hetzner.emulator import Emulator
 from hk3s_lab.kubernetes.build import ensure_binary
 from hk3s_lab.kubernetes.controlplane import ControlPlane
-from hk3s_lab.kubernetes.spec import ClusterCAs, ControlPlaneSpec
 from lab.kubernetes.clusters import loopback_network
 
 SPEED = 200.0
@@ -112,26 +113,10 @@ async def site(binary: Path, network: int, tmp_path: Path) -> AsyncIterator[Site
         await emulator.stop()
 
 
-def spec_of(directory: Path, address: str, secrets: state.State) -> ControlPlaneSpec:
-    pki = secrets.pki
-    return ControlPlaneSpec(
-        directory=directory,
-        bind_address=address,
-        advertise_address="10.4.0.3",
-        node_name="demo-master-1",
-        cas=ClusterCAs(
-            server_crt=pki.server_ca.certificate,
-            server_key=pki.server_ca.private_key,
-            client_crt=pki.client_ca.certificate,
-            client_key=pki.client_ca.private_key,
-            request_header_crt=pki.request_header_ca.certificate,
-            request_header_key=pki.request_header_ca.private_key,
-            etcd_server_crt=pki.etcd_server_ca.certificate,
-            etcd_server_key=pki.etcd_server_ca.private_key,
-            etcd_peer_crt=pki.etcd_peer_ca.certificate,
-            etcd_peer_key=pki.etcd_peer_ca.private_key,
-            service_key=pki.service_key,
-        ),
-        token=secrets.token,
-        tls_sans=(address,),
-    )
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def rights(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rights]:
+    """What the daemon may do; one API server for all tests that ask."""
+    with loopback_network() as number:
+        directory = tmp_path_factory.mktemp("master")
+        async with installed(binary, directory, f"127.{number}.0.3") as rights:
+            yield rights

@@ -1,99 +1,16 @@
 """What the daemon's ServiceAccount may and may not do, on a real API server with deploy/base."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from bootstrap.conftest import spec_of
-from hk3s_bootstrap import kubeconfig, objects, state
+from bootstrap.rights import DENIED, FOREIGN, MASTER, SECRETS, WORKER, Rights
 from hk3s_cloudinit import minting
-from hk3s_kube.client import Kube
 from hk3s_kube.clock import SystemClock
-from hk3s_kube.errors import Forbidden, Invalid, KubeError
-from hk3s_lab.kubernetes.controlplane import ControlPlane
-from lab.kubernetes.clusters import loopback_network
 
-SECRETS = "/api/v1/namespaces/kube-system/secrets"
-ACCOUNT = "/api/v1/namespaces/hk3s-system/serviceaccounts/hk3s-autoscaler"
-MASTER, WORKER, FOREIGN = "demo-master-1", "demo-general-abcde", "somebody-elses"
-DENIED = (Forbidden, Invalid)
-"""RBAC answers 403, an admission policy 422."""
-
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@dataclass
-class Rights:
-    """The same API server, met as administrator and as the daemon."""
-
-    admin: Kube
-    daemon: Kube
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def rights(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rights]:
-    now = SystemClock().now()
-    secrets = state.mint(now, bytes)
-    with loopback_network() as number:
-        address = f"127.{number}.0.3"
-        plane = ControlPlane(
-            spec_of(tmp_path_factory.mktemp("master"), address, secrets), binary=binary
-        )
-        await plane.start()
-        text = kubeconfig.render("demo", secrets, address, now)
-        admin = await Kube.from_kubeconfig(text)
-        await _install(admin)
-        daemon = await _as_daemon(admin, secrets, address)
-        try:
-            await _wait_for_policies(daemon)
-            yield Rights(admin=admin, daemon=daemon)
-        finally:
-            await daemon.close()
-            await admin.close()
-            await plane.stop()
-
-
-async def _install(admin: Kube) -> None:
-    for manifest in objects.base():
-        if manifest["kind"] != "Deployment":
-            await admin.apply(manifest, field_manager="test")
-    for name, labels in (
-        (MASTER, {"node-role.kubernetes.io/control-plane": "true"}),
-        (WORKER, {"hk3s.dev/pool": "general"}),
-        (FOREIGN, {}),
-    ):
-        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
-        await admin.post("/api/v1/nodes", node)
-
-
-async def _as_daemon(admin: Kube, secrets: state.State, address: str) -> Kube:
-    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    answer = await admin.post(f"{ACCOUNT}/token", request)
-    text = kubeconfig.render("demo", secrets, address, SystemClock().now())
-    return await Kube.from_kubeconfig(_with_token(text, answer["status"]["token"]))
-
-
-def _with_token(text: str, token: str) -> str:
-    head, _, rest = text.partition("users:")
-    _, _, contexts = rest.partition("contexts:")
-    return f"{head}users:\n- name: demo-admin\n  user: {{token: {token}}}\ncontexts:{contexts}"
-
-
-async def _wait_for_policies(daemon: Kube) -> None:
-    """Policies act a moment after they were made: wait until one denies."""
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                await daemon.patch(f"/api/v1/nodes/{FOREIGN}", {"metadata": {"labels": {"x": "y"}}})
-            except KubeError:
-                return
-            await asyncio.sleep(0.1)
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def token(name: str = "demo-general-abcde", minutes: float = 20, **changes: str) -> dict[str, Any]:
@@ -197,10 +114,30 @@ async def test_a_worker_is_cordoned_and_annotated(rights: Rights) -> None:
     )
 
 
+async def test_a_worker_that_was_starting_is_opened(rights: Rights) -> None:
+    path = f"/api/v1/nodes/{WORKER}"
+    kept = {"key": "x", "effect": "NoExecute"}
+    taints = [{"key": "hk3s.dev/starting", "effect": "NoSchedule"}, kept]
+    node = await rights.admin.patch(path, {"spec": {"taints": taints}})
+
+    version = {"resourceVersion": node["metadata"]["resourceVersion"]}
+    node = await rights.daemon.patch(path, {"metadata": version, "spec": {"taints": [kept]}})
+
+    assert [taint["key"] for taint in node["spec"]["taints"]] == ["x"]
+
+
+async def test_a_worker_is_hidden_from_load_balancers_and_shown_again(rights: Rights) -> None:
+    for value in ("true", None):
+        labels = {"node.kubernetes.io/exclude-from-external-load-balancers": value}
+        await rights.daemon.patch(f"/api/v1/nodes/{WORKER}", {"metadata": {"labels": labels}})
+
+
 @pytest.mark.parametrize(
     ("node", "labels"),
     [
         pytest.param(WORKER, {"hk3s.dev/pool": "other"}, id="changed"),
+        pytest.param(WORKER, {"node-role.kubernetes.io/control-plane": "true"}, id="made a master"),
+        pytest.param(WORKER, {"disk": "fast"}, id="any label of a worker"),
         pytest.param(WORKER, {"hk3s.dev/pool": None}, id="removed"),
         pytest.param(FOREIGN, {"hk3s.dev/pool": "general"}, id="added"),
         pytest.param(MASTER, {"hk3s.dev/pool": "general"}, id="added to the master"),
@@ -239,6 +176,10 @@ async def test_the_daemon_does_not_make_nodes(rights: Rights) -> None:
 @pytest.mark.parametrize(
     "path",
     [
+        "/api/v1/namespaces",
+        "/api/v1/persistentvolumes",
+        "/api/v1/namespaces/hk3s-system/secrets",
+        "/api/v1/namespaces/hk3s-system/configmaps",
         "/api/v1/namespaces/kube-system/configmaps",
         "/apis/apps/v1/namespaces/kube-system/deployments",
         "/apis/rbac.authorization.k8s.io/v1/clusterroles",
@@ -247,6 +188,49 @@ async def test_the_daemon_does_not_make_nodes(rights: Rights) -> None:
 async def test_nothing_else_is_even_listed(rights: Rights, path: str) -> None:
     with pytest.raises(DENIED):
         await rights.daemon.list_items(path)
+
+
+@pytest.mark.parametrize("namespace", ["kube-system", "hk3s-system"])
+async def test_deployments_are_out_of_reach(rights: Rights, namespace: str) -> None:
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
+    labels = {"app": "demo"}
+    await rights.admin.post(
+        path,
+        {
+            "metadata": {"name": "kept"},
+            "spec": {
+                "replicas": 0,
+                "selector": {"matchLabels": labels},
+                "template": {
+                    "metadata": {"labels": labels},
+                    "spec": {"containers": [{"name": "pause", "image": "pause"}]},
+                },
+            },
+        },
+    )
+
+    with pytest.raises(DENIED):
+        await rights.daemon.patch(f"{path}/kept", {"spec": {"replicas": 1}})
+    with pytest.raises(DENIED):
+        await rights.daemon.delete(f"{path}/kept")
+    with pytest.raises(DENIED):
+        await rights.daemon.get(f"{path}/kept")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/hk3s-autoscaler-nodes",
+        "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/hk3s-autoscaler-nodes",
+        "/apis/rbac.authorization.k8s.io/v1/clusterroles/hk3s-autoscaler",
+        "/apis/hk3s.dev/v1alpha1/nodepools/general",
+    ],
+)
+async def test_what_binds_the_daemon_is_not_in_its_hands(rights: Rights, path: str) -> None:
+    with pytest.raises(DENIED):
+        await rights.daemon.patch(path, {"metadata": {"labels": {"x": "y"}}})
+    with pytest.raises(DENIED):
+        await rights.daemon.delete(path)
 
 
 async def test_the_status_config_map_is_written_and_no_other(rights: Rights) -> None:
@@ -272,4 +256,8 @@ async def test_policies_have_no_type_warnings(rights: Rights) -> None:
     warnings = {
         policy["metadata"]["name"]: policy["status"].get("typeChecking", {}) for policy in policies
     }
-    assert warnings == {"hk3s-autoscaler-join-tokens": {}, "hk3s-autoscaler-nodes": {}}
+    assert warnings == {
+        "hk3s-autoscaler-join-tokens": {},
+        "hk3s-autoscaler-nodes": {},
+        "hk3s-autoscaler-pods": {},
+    }
