@@ -23,13 +23,16 @@ class Filling:
         waiting: Sequence[tuple[int, int]],
         values: Sequence[float],
         taken: Sequence[HostPort] = (),
+        beside: Pattern = (),
     ) -> None:
+        """`beside` and the host ports `taken` belong to pods that are there already."""
         self.problem = problem
         self.size = tuple(max(1, have) for have in room)
         self.values = values
         self.waiting = [(i, n) for i, n in waiting if n]
         self._room = list(room)
         self._ports = list(taken)
+        self._beside = dict(beside)
         self._pattern: dict[int, int] = {}
 
     def shares(self, index: int) -> tuple[float, ...]:
@@ -46,6 +49,8 @@ class Filling:
         for wanted, have in zip(self.problem.demands[index], self._room, strict=True):
             if wanted:
                 most = min(most, have // wanted) if have > 0 else 0
+        if most and self.problem.neighbours:
+            most = self.problem.beside(index, self._beside.items(), most)
         ports = self.problem.ports_of(index)
         if ports and most:
             return 0 if conflicts(ports, self._ports) else 1
@@ -57,6 +62,8 @@ class Filling:
         self._room = [have - number * w for have, w in zip(self._room, demand, strict=True)]
         self._ports += self.problem.ports_of(index)
         self._pattern[index] = self._pattern.get(index, 0) + number
+        if self.problem.neighbours:
+            self._beside[index] = self._beside.get(index, 0) + number
 
     def pattern(self) -> Pattern:
         """What was put in."""

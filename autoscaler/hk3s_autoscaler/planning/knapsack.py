@@ -139,6 +139,8 @@ class _Search:
         fit = min([most, *(int(f / s) for s, f in zip(shares, room, strict=True) if s > 0)])
         if fit and self._problem.clash((*(i for i, _ in taken), index)):
             fit = 0
+        if fit and self._problem.neighbours:
+            fit = self._problem.beside(index, taken, fit)
         for n in range(fit, -1, -1):
             if self._nodes <= 0:
                 self._missed = max(self._missed, bound)

@@ -25,10 +25,27 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbours:
+    """What pods of a class say about others on their server.
+
+    `crowds` are pairs of a crowd and its size: all members of a crowd together are at most so many
+    on one server. `rivals` are classes that no server may hold beside this one.
+    """
+
+    crowds: tuple[tuple[int, int], ...] = ()
+    rivals: frozenset[int] = frozenset()
+
+
+ANYBODY = Neighbours()
+"""Says nothing about others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """Classes of pods (`demands`, `counts`, host `ports`) against kinds of servers and `limits`.
 
-    Every vector has the same dimensions. `limits` holds what is left of each.
+    Every vector has the same dimensions. `limits` holds what is left of each. `neighbours` and
+    `ports` are empty when no class has any.
     """
 
     demands: tuple[Vector, ...]
@@ -36,6 +53,23 @@ class Problem:
     kinds: tuple[Kind, ...]
     limits: tuple[int, ...] = ()
     ports: tuple[tuple[HostPort, ...], ...] = ()
+    neighbours: tuple[Neighbours, ...] = ()
+
+    def beside(self, index: int, pattern: Iterable[tuple[int, int]], number: int) -> int:
+        """How many of `number` pods of a class may join a pattern, whatever room they take."""
+        own = self.neighbours[index]
+        if own is ANYBODY or not number:
+            return number
+        here = {other: n for other, n in pattern if n}
+        if not own.rivals.isdisjoint(here):
+            return 0
+        for crowd, most in own.crowds:
+            members = sum(n for other, n in here.items() if self._is_in(other, crowd))
+            number = min(number, max(0, most - members))
+        return number
+
+    def _is_in(self, index: int, crowd: int) -> bool:
+        return any(own == crowd for own, _ in self.neighbours[index].crowds)
 
     def ports_of(self, index: int) -> tuple[HostPort, ...]:
         """Host ports of a class."""
@@ -47,6 +81,8 @@ class Problem:
         for wanted, have in zip(self.demands[index], room, strict=True):
             if wanted:
                 most = min(most, have // wanted) if have > 0 else 0
+        if self.neighbours:
+            most = self.beside(index, (), most)
         return min(most, 1) if self.ports_of(index) else most
 
     def load(self, pattern: Pattern) -> Vector:
@@ -60,6 +96,11 @@ class Problem:
             return False
         load = self.load(pattern)
         if any(want and want > have for want, have in zip(load, kind.room, strict=True)):
+            return False
+        if self.neighbours and any(
+            self.beside(index, (*pattern[:at], *pattern[at + 1 :]), n) < n
+            for at, (index, n) in enumerate(pattern)
+        ):
             return False
         return not self.clash(index for index, n in pattern for _ in range(n))
 
