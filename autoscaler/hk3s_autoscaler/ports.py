@@ -282,6 +282,14 @@ class Cluster(Protocol):
         """Delete the server's bootstrap token; gone already is fine."""
         ...
 
+    async def open_node(self, node: str, pods: tuple[Pod, ...]) -> int:
+        """Nominate pods to a node, then take its starting taint away; return how many took it.
+
+        A nomination is a hint to kube-scheduler: pods that are gone, bound or changed are passed
+        over, and a node is opened even when no hint was taken.
+        """
+        ...
+
     async def mark_unneeded(self, node: str, since: datetime | None) -> None:
         """Set or clear the annotation that says since when a node is not needed."""
         ...

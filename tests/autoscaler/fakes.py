@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from hk3s_autoscaler.model.node import JoinReport, Node, Server
+from hk3s_autoscaler.model.node import STARTING_TAINT, JoinReport, Node, Server
 from hk3s_autoscaler.model.nodepool import NodePool
 from hk3s_autoscaler.model.offering import Offering, OfferingKey
 from hk3s_autoscaler.model.pod import DaemonSet, DisruptionBudget, Pod, PodKey, PodSpec
@@ -339,6 +339,16 @@ class FakeCluster(_Faulty):
     async def revoke_join_token(self, server_name: str) -> None:
         self._enter("revoke_join_token")
         self.tokens.pop(server_name, None)
+
+    async def open_node(self, node: str, pods: tuple[Pod, ...]) -> int:
+        self._enter("open_node")
+        self._check_leader()
+        taken = [pod for pod in pods if pod.key in self.pod_objects and not pod.node]
+        for pod in taken:
+            self.pod_objects[pod.key] = replace(pod, nominated_node=node)
+        taints = self.node_objects[node].taints
+        self._change(node, taints=tuple(t for t in taints if t.key != STARTING_TAINT))
+        return len(taken)
 
     async def mark_unneeded(self, node: str, since: datetime | None) -> None:
         self._enter("mark_unneeded")

@@ -19,6 +19,7 @@ from hk3s_autoscaler.ports import ObjectRef, PoolStatus
 from hk3s_cloudinit import minting
 from hk3s_kube import errors, labels, nodepool, objects
 from hk3s_kube.client import Json, Kube
+from hk3s_kube.rest import ContentType
 
 FIELD_MANAGER = "hk3s-autoscaler"
 REPORT_NAME = "hk3s-autoscaler-status"
@@ -156,10 +157,7 @@ class KubeCluster:
             return True
 
         taken = await asyncio.gather(*(nominate(pod) for pod in pods))
-        taint = {"$patch": "delete", "key": STARTING_TAINT}
-        await self._patch_node(
-            node, {"spec": {"taints": [taint]}}, "application/strategic-merge-patch+json"
-        )
+        await self._take_starting_taint(node)
         return sum(taken)
 
     async def mark_unneeded(self, node: str, since: datetime | None) -> None:
@@ -256,8 +254,24 @@ class KubeCluster:
         with self._writing("status ConfigMap"):
             await self._kube.patch(self._report_path, {"data": dict(entries)})
 
+    async def _take_starting_taint(self, name: str) -> None:
+        """Remove one taint by its place, for taints are a list without a merge key."""
+        with _translated(f"node {name}"):
+            found = await self._kube.get(_node_path(name))
+        for place, taint in enumerate(found["spec"].get("taints", ())):
+            if taint["key"] == STARTING_TAINT:
+                path = f"/spec/taints/{place}"
+                same: Json = {"op": "test", "path": f"{path}/key", "value": STARTING_TAINT}
+                await self._patch_node(
+                    name, [same, {"op": "remove", "path": path}], "application/json-patch+json"
+                )
+                return
+
     async def _patch_node(
-        self, name: str, patch: Json, content_type: str = "application/merge-patch+json"
+        self,
+        name: str,
+        patch: Json | list[Json],
+        content_type: ContentType = "application/merge-patch+json",
     ) -> None:
         with self._writing(f"node {name}"):
             answer = await self._kube.patch(_node_path(name), patch, content_type)

@@ -100,6 +100,11 @@ class DryRunCluster(KubeCluster):
         """Say so."""
         _log.debug("would.revoke_join_token", name=server_name)
 
+    async def open_node(self, node: str, pods: tuple[Pod, ...]) -> int:
+        """Say so."""
+        _log.info("would.open_node", node=node, pods=len(pods))
+        return 0
+
     async def mark_unneeded(self, node: str, since: datetime | None) -> None:
         """Say so."""
         _log.info("would.mark_unneeded", node=node, since=since and since.isoformat())

@@ -21,13 +21,21 @@ from hk3s_autoscaler.planning.actions import (
     DrainNode,
     FinishServer,
     MarkUnneeded,
+    OpenNode,
     UncordonNode,
 )
 from hk3s_autoscaler.planning.result import Plan
 from hk3s_autoscaler.ports import Changed, NotLeader, PortError, Rejected
 
 OnMachine = (
-    FinishServer | MarkUnneeded | CordonNode | UncordonNode | DrainNode | DeleteServer | DeleteNode
+    FinishServer
+    | OpenNode
+    | MarkUnneeded
+    | CordonNode
+    | UncordonNode
+    | DrainNode
+    | DeleteServer
+    | DeleteNode
 )
 """Actions on a node or server that exists."""
 
@@ -150,6 +158,8 @@ class Executor:
         match action:
             case FinishServer():
                 await creation.finish(kit, action)
+            case OpenNode():
+                await self._open(action, snapshot)
             case MarkUnneeded():
                 await kit.cluster.mark_unneeded(action.node, action.since)
             case CordonNode():
@@ -171,6 +181,12 @@ class Executor:
                 await removal.delete_node(kit, action)
             case _:
                 assert_never(action)
+
+    async def _open(self, action: OpenNode, snapshot: Snapshot) -> None:
+        wanted = frozenset(action.pods)
+        pods = tuple(pod for pod in snapshot.pods if pod.key in wanted)
+        nominated = await self._kit.cluster.open_node(action.node, pods)
+        _log.info("node.opened", node=action.node, counted=len(wanted), nominated=nominated)
 
     async def _cordon(self, action: CordonNode, snapshot: Snapshot) -> None:
         await self._kit.cluster.cordon(action.node, action.reason.code, self._kit.clock.now())
@@ -200,7 +216,9 @@ def _subject(action: OnMachine) -> str:
     match action:
         case FinishServer() | DeleteServer():
             return action.name
-        case MarkUnneeded() | CordonNode() | UncordonNode() | DrainNode() | DeleteNode():
+        case (
+            OpenNode() | MarkUnneeded() | CordonNode() | UncordonNode() | DrainNode() | DeleteNode()
+        ):
             return action.node
         case _:
             assert_never(action)

@@ -8,6 +8,9 @@ from hk3s_autoscaler.model.offering import OfferingKey
 from hk3s_autoscaler.model.pod import PodKey, Taint
 from hk3s_autoscaler.model.resources import Resources
 
+STARTING_TAINT = "hk3s.dev/starting"
+"""Our workers register with it; it goes once the pods planned for them are nominated to them."""
+
 ServerStatus = Literal[
     "requested",  # our own word: the create call is under way
     "initializing",

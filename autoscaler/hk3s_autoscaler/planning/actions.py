@@ -36,6 +36,19 @@ class FinishServer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenNode:
+    """Put a node that became Ready into service.
+
+    The pods that the plan counts onto it are nominated to it first, so that kube-scheduler carries
+    the plan out instead of spreading or mixing them as its scores would.
+    """
+
+    node: str
+    pods: tuple[PodKey, ...]
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarkUnneeded:
     """Note on the Node since when it is not needed; `since=None` takes the note away."""
 
@@ -92,6 +105,7 @@ class DeleteNode:
 Action = (
     CreateServer
     | FinishServer
+    | OpenNode
     | MarkUnneeded
     | CordonNode
     | UncordonNode

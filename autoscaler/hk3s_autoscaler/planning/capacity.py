@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from hk3s_autoscaler.model.node import Node
+from hk3s_autoscaler.model.node import STARTING_TAINT, Node
 from hk3s_autoscaler.model.pod import PodKey, Taint
 from hk3s_autoscaler.model.resources import total
 from hk3s_autoscaler.planning.lifecycle import ON_THE_WAY, Phase
@@ -24,8 +24,14 @@ _TRANSIENT = frozenset(
         "node.kubernetes.io/network-unavailable",
         "node.cloudprovider.kubernetes.io/uninitialized",
         "node.cilium.io/agent-not-ready",
+        STARTING_TAINT,
     }
 )
+
+
+def is_starting(taint_key: str) -> bool:
+    """Whether a taint says that its node is not in service yet."""
+    return taint_key in _TRANSIENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

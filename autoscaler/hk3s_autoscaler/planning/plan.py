@@ -6,6 +6,7 @@ from hk3s_autoscaler.model.snapshot import PlanConfig, Snapshot
 from hk3s_autoscaler.planning.actions import Action, CreateServer, DeleteServer
 from hk3s_autoscaler.planning.lifecycle import Phase
 from hk3s_autoscaler.planning.limits import limits
+from hk3s_autoscaler.planning.opening import plan_openings
 from hk3s_autoscaler.planning.repair import plan_repair
 from hk3s_autoscaler.planning.result import NodeReport, Plan, PoolReport
 from hk3s_autoscaler.planning.scale_down import plan_scale_down
@@ -26,7 +27,8 @@ def plan(snapshot: Snapshot, config: PlanConfig, now: datetime) -> Plan:
     repair = plan_repair(world)
     growth = plan_scale_up(world, doomed=repair.doomed)
     shrink = plan_scale_down(world, growth, doomed=repair.doomed)
-    actions = (*repair.finishes, *repair.deletes, *growth.creates, *shrink.steps)
+    openings = plan_openings(world, growth.pods)
+    actions = (*repair.finishes, *repair.deletes, *openings, *growth.creates, *shrink.steps)
     return Plan(
         actions=_within_limits(world, actions),
         pods=growth.pods,

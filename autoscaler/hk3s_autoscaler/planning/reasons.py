@@ -11,6 +11,7 @@ class Code(StrEnum):
     PENDING_PODS = "PendingPods"
     MIN_NODES = "MinNodes"
     UNFINISHED_CREATE = "UnfinishedCreate"
+    JOINED = "Joined"
     # why a pod is not served (yet)
     WAITING_FOR_SERVER = "WaitingForServer"
     WAITING_FOR_SCHEDULER = "WaitingForScheduler"

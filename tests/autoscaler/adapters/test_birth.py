@@ -81,7 +81,11 @@ def test_a_worker_joins_as_its_pool_wants(births: WorkerBirths) -> None:
     config = yaml.safe_load(written["/etc/rancher/k3s/config.yaml"])
     assert config["token"] == JOIN_TOKEN
     assert config["server"] == "https://10.4.0.3:6443"
-    assert config["node-taint"] == ["dedicated=batch:NoSchedule", "example.com/setup:NoSchedule"]
+    assert config["node-taint"] == [
+        "dedicated=batch:NoSchedule",
+        "example.com/setup:NoSchedule",
+        "hk3s.dev/starting:NoSchedule",
+    ]
     node = yaml.safe_load(written["/etc/hk3s/node.json"])
     assert node["labels"] == {
         "team": "a",
