@@ -44,16 +44,15 @@ def plan_scale_up(world: World, *, doomed: Iterable[str]) -> Growth:
     reports = [_unsupported(pod) for pod in waiting if pod.spec.unsupported]
     used: set[str] = set()
     taken_back: set[str] = set()
-    for slots, code, words in (
-        (room.ready, Code.WAITING_FOR_SCHEDULER, "there is room on"),
-        (room.coming, Code.WAITING_FOR_SERVER, "counts on"),
-        (room.leaving, Code.WAITING_FOR_SCHEDULER, "its removal is taken back:"),
-    ):
+    coming = frozenset(slot.name for slot in room.coming)
+    # Room that is there and servers on their way are one question: a node that has just joined,
+    # filled to the brim by itself, would take the pods that another one's load needs to fit.
+    for slots in ((*room.ready, *room.coming), room.leaving):
         placed = place(wanted, left, slots)
         left = placed.left
         for slot, load in placed.loads:
             used.add(slot.name)
-            reason = Reason(code, f"{words} {slot.name}")
+            reason = _counted_on(slot.name, coming=coming, leaving=slots is room.leaving)
             reports += [_waits(pod, reason, slot.name) for pod in hand_out.take(load)]
         if slots is room.leaving:
             taken_back.update(slot.name for slot, _ in placed.loads)
@@ -82,6 +81,14 @@ def plan_scale_up(world: World, *, doomed: Iterable[str]) -> Growth:
         taken_back=frozenset(taken_back),
         blocked=(*_hindered(world, sale), *short_of, *_at_limit(world, sale, ceilings, shop.left)),
     )
+
+
+def _counted_on(name: str, *, coming: frozenset[str], leaving: bool) -> Reason:
+    if leaving:
+        return Reason(Code.WAITING_FOR_SCHEDULER, f"its removal is taken back: {name}")
+    if name in coming:
+        return Reason(Code.WAITING_FOR_SERVER, f"counts on {name}")
+    return Reason(Code.WAITING_FOR_SCHEDULER, f"there is room on {name}")
 
 
 class _HandOut:

@@ -1,0 +1,108 @@
+"""New nodes go into service with the pods that were counted onto them."""
+
+from dataclasses import replace
+
+import pytest
+
+from autoscaler.builders import (
+    CONFIG,
+    CX23,
+    CX33,
+    NOW,
+    node,
+    ordered,
+    pod,
+    pool,
+    seconds,
+    server,
+    snapshot,
+)
+from hk3s_autoscaler.model.node import STARTING_TAINT, Node, Server
+from hk3s_autoscaler.model.nodepool import TypeFilter
+from hk3s_autoscaler.model.pod import Pod, Taint
+from hk3s_autoscaler.model.resources import Resources
+from hk3s_autoscaler.model.snapshot import Snapshot
+from hk3s_autoscaler.planning.actions import CreateServer, OpenNode
+from hk3s_autoscaler.planning.plan import plan
+
+STARTING = Taint(key=STARTING_TAINT)
+
+
+def openings(world: Snapshot) -> list[OpenNode]:
+    return [a for a in plan(world, CONFIG, NOW).actions if isinstance(a, OpenNode)]
+
+
+def young(of: Server, **changes: object) -> Node:
+    return replace(node(of), **{"taints": (STARTING,), **changes})
+
+
+def test_a_ready_node_is_opened_with_the_pods_that_count_on_it() -> None:
+    machine = server(created_at=NOW - seconds(30))
+    waiting = [pod("a", cpu="500m"), pod("b", cpu="500m")]
+
+    (opened,) = openings(snapshot(servers=[machine], nodes=[young(machine)], pods=waiting))
+
+    assert opened.node == machine.name
+    assert [str(key) for key in opened.pods] == ["default/a", "default/b"]
+
+
+def test_a_node_that_nobody_waits_for_is_opened_all_the_same() -> None:
+    machine = server(created_at=NOW - seconds(30))
+
+    (opened,) = openings(snapshot(servers=[machine], nodes=[young(machine)]))
+
+    assert opened.pods == ()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"ready": False}, id="not-ready"),
+        pytest.param({"taints": ()}, id="open-already"),
+        pytest.param(
+            {"taints": (STARTING, Taint(key="node.cloudprovider.kubernetes.io/uninitialized"))},
+            id="cloud-controller-not-done",
+        ),
+    ],
+)
+def test_a_node_stays_closed_or_as_it_is(changes: dict[str, object]) -> None:
+    machine = server(created_at=NOW - seconds(30))
+
+    assert openings(snapshot(servers=[machine], nodes=[young(machine, **changes)])) == []
+
+
+def test_a_paused_daemon_still_opens_what_has_joined() -> None:
+    machine = server(created_at=NOW - seconds(30))
+    world = snapshot(servers=[machine], nodes=[young(machine)])
+
+    actions = plan(world, replace(CONFIG, paused=True), NOW).actions
+
+    assert [type(action) for action in actions] == [OpenNode]
+
+
+def mixed() -> list[Pod]:
+    return [
+        *(pod(f"web-{n}", cpu="400m", memory="400Mi") for n in range(24)),
+        *(pod(f"cache-{n}", cpu="150m", memory="1200Mi") for n in range(14)),
+        *(pod(f"encoder-{n}", cpu="900m", memory="300Mi") for n in range(12)),
+    ]
+
+
+@pytest.mark.parametrize("joined", range(4))
+def test_a_node_with_more_room_than_expected_makes_nothing_be_bought_again(joined: int) -> None:
+    pools = [pool(types=TypeFilter(names=("cx23", "cx33")))]
+    world = snapshot(pods=mixed(), pools=pools, offerings=[CX23, CX33])
+    creates = [a for a in plan(world, CONFIG, NOW).actions if isinstance(a, CreateServer)]
+    servers = [
+        replace(ordered(c, f"demo-{n}"), status="running", attached=True, server_id=n + 1)
+        for n, c in enumerate(creates)
+    ]
+    roomier = CX33.allocatable + Resources(memory_bytes=400 << 20)
+    first = replace(node(servers[joined], sold=CX33), allocatable=roomier, ready_since=NOW)
+
+    later = replace(world, servers=tuple(servers), nodes=(first,))
+
+    again = [
+        a for a in plan(later, CONFIG, NOW + seconds(5)).actions if isinstance(a, CreateServer)
+    ]
+    assert again == []
