@@ -26,20 +26,10 @@ def new_nic(
     if any(nic.network_id == network.id for nic in present):
         raise ApiError("server_already_attached", "the server is already attached to the network")
     _check_overlap(call, network, present)
-    project = call.project
     lookup.check_room(call, "networks_per_server", "networks_per_server_limit", len(present) + 1)
-    members = len(project.members(network.id)) + 1
-    lookup.check_room(call, "members_per_network", "network_member_limit", members)
-    used = project.used_ips(network.id)
+    address = _pick(call, network, location, ip, ip_range)
     try:
-        address = addresses.pick_address(
-            network,
-            zone=call.world.catalog.zone(location),
-            used=used,
-            ip=ip,
-            ip_range=ip_range,
-            choose=call.world.chances.choices.choice,
-        )
+        used = call.project.used_ips(network.id)
         addresses.check_aliases(network, alias_ips, used | {address})
     except AddressProblem as problem:
         raise errors.from_address_problem(problem) from None
@@ -50,6 +40,34 @@ def new_nic(
         mac=_mac(call.world.new_id()),
         state="attaching",
     )
+
+
+def balancer_address(
+    call: Call,
+    network_id: int,
+    *,
+    location: str,
+    ip: str | None = None,
+    ip_range: str | None = None,
+) -> str:
+    """Return the address that a load balancer gets in a network; raises `ApiError`."""
+    return _pick(call, lookup.free_network(call, network_id), location, ip, ip_range)
+
+
+def _pick(call: Call, network: Network, location: str, ip: str | None, ip_range: str | None) -> str:
+    members = call.project.member_count(network.id) + 1
+    lookup.check_room(call, "members_per_network", "network_member_limit", members)
+    try:
+        return addresses.pick_address(
+            network,
+            zone=call.world.catalog.zone(location),
+            used=call.project.used_ips(network.id),
+            ip=ip,
+            ip_range=ip_range,
+            choose=call.world.chances.choices.choice,
+        )
+    except AddressProblem as problem:
+        raise errors.from_address_problem(problem) from None
 
 
 def changed_aliases(call: Call, network: Network, nic: Nic, alias_ips: Sequence[str]) -> None:

@@ -80,6 +80,12 @@ class Call:
         self.touched.append(action.id)
         return action
 
+    def note(self, command: str, resources: Sequence[ResourceKey]) -> Action:
+        """Record an action that had nothing to do."""
+        action = self.world.note(self.project, command, resources)
+        self.touched.append(action.id)
+        return action
+
     def _fate(self, command: str) -> Fate | None:
         if self.fate is None or self.fate.command not in (None, command):
             return None

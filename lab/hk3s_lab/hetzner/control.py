@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from hk3s_lab.clock import Clock, ManualClock
-from hk3s_lab.hetzner import facts
+from hk3s_lab.hetzner import bill, facts
 from hk3s_lab.hetzner.call import positive
 from hk3s_lab.hetzner.errors import ApiError, invalid_input, not_found
 from hk3s_lab.hetzner.faults import Faults
@@ -115,9 +115,9 @@ class Control:
         lines = [
             line
             for project in self._projects(query)
-            for line in facts.bill(self._world.catalog, project, now)
+            for line in bill.bill(self._world.catalog, project, now)
         ]
-        return {"now": now.isoformat(), **facts.bill_totals(lines), "items": lines}
+        return {"now": now.isoformat(), **bill.totals(lines), "items": lines}
 
     async def _get_servers(self, query: Query, _raw: bytes | None) -> dict[str, Any]:
         found = [s for project in self._projects(query) for s in facts.server_history(project)]

@@ -156,6 +156,10 @@ _TABLES = frozenset(
         "primary_ips",
         "ssh_keys",
         "volumes",
+        "floating_ips",
+        "images",
+        "certificates",
+        "load_balancers",
     }
 )
 

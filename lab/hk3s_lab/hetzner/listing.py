@@ -43,6 +43,17 @@ def by_name_and_labels(call: Call, records: Iterable[N]) -> list[N]:
     return selected
 
 
+def selected(terms: labels.Selector, found: Labels) -> bool:
+    """Tell whether a selector that was read matches labels."""
+    return labels.matches(terms, found)
+
+
+def flag(call: Call, name: str) -> bool:
+    """Return a boolean of the query; absent is false."""
+    values = choices(call, name, ("true", "false"))
+    return bool(values) and values[-1] == "true"
+
+
 def selector(text: str, field: str) -> labels.Selector:
     """Read a label selector of a request."""
     try:

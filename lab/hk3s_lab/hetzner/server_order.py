@@ -1,5 +1,6 @@
 """Ordering a server: what the request asks for, resolved, and whether it may be had."""
 
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,9 +9,14 @@ from hk3s_lab.hetzner import errors, lookup
 from hk3s_lab.hetzner.body import Body
 from hk3s_lab.hetzner.call import Call
 from hk3s_lab.hetzner.errors import ApiError
-from hk3s_lab.hetzner.model.records import PrimaryIp, SshKey
+from hk3s_lab.hetzner.model.records import PrimaryIp, Server, SshKey
+from hk3s_lab.hetzner.resources import images
 
 MAX_USER_DATA = 32768
+
+
+_PASSWORD_LENGTH = 20
+_PASSWORD_CHARACTERS = string.ascii_letters + string.digits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,14 +39,26 @@ class Order:
     start: bool
 
 
+def user_data(body: Body) -> str | None:
+    """Read what cloud-init is to be told; None when absent."""
+    text = body.optional_text("user_data")
+    if text is not None and len(text.encode(errors="replace")) > MAX_USER_DATA:
+        body.note("user_data", f"is longer than {MAX_USER_DATA} bytes")
+    return text
+
+
+def password(call: Call) -> str:
+    """Return a root password."""
+    choose = call.world.chances.secrets.choice
+    return "".join(choose(_PASSWORD_CHARACTERS) for _ in range(_PASSWORD_LENGTH))
+
+
 def read(call: Call) -> Order:
     """Read and check an order: input first, then what it names, then room and stock."""
     body = call.body
     name, labels = body.hostname(required=True), body.labels() or {}
     server_type, image, location = _catalogue(call, body)
-    user_data = body.optional_text("user_data")
-    if user_data is not None and len(user_data.encode(errors="replace")) > MAX_USER_DATA:
-        body.note("user_data", f"is longer than {MAX_USER_DATA} bytes")
+    data = user_data(body)
     key_references, networks = body.references("ssh_keys"), body.numbers("networks")
     if len(set(networks)) != len(networks):
         body.note("networks", "must be different")
@@ -58,7 +76,7 @@ def read(call: Call) -> Order:
         server_type=server_type,
         location=location,
         image=image,
-        user_data=user_data,
+        user_data=data,
         ssh_keys=tuple(_ssh_key(call, text) for text in dict.fromkeys(key_references)),
         networks=tuple(networks),
         firewalls=tuple(dict.fromkeys(firewalls)),
@@ -81,9 +99,13 @@ def _catalogue(call: Call, body: Body) -> tuple[Mapping[str, Any], Mapping[str, 
     if not server_type and body.has("server_type"):
         body.note("server_type", "is not a server type")
     architecture = str(server_type.get("architecture", "x86"))
-    image = catalog.image(body.reference("image", required=True), architecture) or nothing
+    image = images.resolve(call, body.reference("image", required=True), architecture) or nothing
     if body.has("image") and (not image or image["architecture"] != architecture):
         body.note("image", f"is not an image for {architecture}")
+    elif image and image["status"] != "available":
+        body.note("image", "is not available yet")
+    elif image and server_type and image["disk_size"] > server_type["disk"]:
+        body.note("image", "is larger than the disk of the server type")
     text = body.reference("location")
     location = catalog.location(text) if text else None
     if text and location is None:
@@ -148,6 +170,8 @@ def _check_references(call: Call, order: Order) -> None:
         volume = lookup.by_id(call.project.volumes, number, "volume")
         if volume.location != order.location or volume.server_id is not None:
             raise errors.invalid_input({"volumes": ["must be unattached and in the location"]})
+    count = len(order.volumes)
+    lookup.check_room(call, "volumes_per_server", "volumes_per_server_limit", count)
     if order.firewalls and not order.addresses:
         raise ApiError("private_net_only_server", "firewalls need a public interface")
 
@@ -156,10 +180,7 @@ def _check_room(call: Call, order: Order) -> None:
     project, catalog = call.project, call.world.catalog
     servers = list(project.live_servers())
     lookup.check_room(call, "servers", "server_limit", len(servers) + 1)
-    if order.server_type["cpu_type"] == "dedicated":
-        cores = sum(_dedicated_cores(call, server.server_type) for server in servers)
-        cores += int(order.server_type["cores"])
-        lookup.check_room(call, "dedicated_cores", "dedicated_core_limit", cores)
+    check_cores(call, order.server_type)
     new_addresses = sum(1 for ip in order.addresses.values() if ip is None)
     wanted = len(project.primary_ips) + new_addresses
     if new_addresses:
@@ -171,6 +192,18 @@ def _check_room(call: Call, order: Order) -> None:
         raise ApiError("resource_unavailable", message)
     if order.placement_group is not None:
         check_group(call, order.placement_group)
+
+
+def check_cores(
+    call: Call, server_type: Mapping[str, Any], *, without: Server | None = None
+) -> None:
+    """Raise when the account has no room for the dedicated cores of one more server."""
+    if server_type["cpu_type"] != "dedicated":
+        return
+    others = (server for server in call.project.live_servers() if server is not without)
+    cores = sum(_dedicated_cores(call, server.server_type) for server in others)
+    cores += int(server_type["cores"])
+    lookup.check_room(call, "dedicated_cores", "dedicated_core_limit", cores)
 
 
 def check_group(call: Call, group_id: int) -> None:

@@ -3,9 +3,9 @@
 from typing import Any
 
 from hk3s_lab.hetzner.call import Call, timestamp
+from hk3s_lab.hetzner.model import offers
 from hk3s_lab.hetzner.model.records import PrimaryIp, Server
-from hk3s_lab.hetzner.resources import placement_groups
-from hk3s_lab.hetzner.resources.primary_ips import reverse_name
+from hk3s_lab.hetzner.resources import images, placement_groups, reverse_names
 
 
 class ServerViews:
@@ -15,6 +15,19 @@ class ServerViews:
         self._call = call
         self._addresses = call.project.public_ips()
         self._types: dict[str, dict[str, Any]] = {}
+        self._volumes: dict[int, list[int]] = {}
+        for volume in call.project.volumes.values():
+            if volume.server_id is not None:
+                self._volumes.setdefault(volume.server_id, []).append(volume.id)
+        self._floating_ips: dict[int, list[int]] = {}
+        for ip in call.project.floating_ips.values():
+            if ip.server_id is not None:
+                self._floating_ips.setdefault(ip.server_id, []).append(ip.id)
+        self._balancers: dict[int, list[int]] = {}
+        for balancer in call.project.load_balancers.values():
+            for target in balancer.targets:
+                if target.server_id is not None:
+                    self._balancers.setdefault(target.server_id, []).append(balancer.id)
 
     def view(self, server: Server) -> dict[str, Any]:
         """Return one server."""
@@ -38,11 +51,11 @@ class ServerViews:
             ],
             "server_type": server_type,
             "location": catalog.location(server.location),
-            "image": catalog.image(server.image, server.architecture),
-            "iso": None,
-            "rescue_enabled": False,
+            "image": images.find(self._call, server.image_id),
+            "iso": offers.iso(str(server.iso)) if server.iso is not None else None,
+            "rescue_enabled": server.rescue_enabled,
             "locked": self._call.project.is_locked(("server", server.id)),
-            "backup_window": None,
+            "backup_window": server.backup_window,
             "outgoing_traffic": 0,
             "ingoing_traffic": 0,
             "included_traffic": self._traffic(server_type, server.location),
@@ -51,13 +64,9 @@ class ServerViews:
                 "rebuild": server.rebuild_protected,
             },
             "labels": dict(server.labels),
-            "volumes": [
-                volume.id
-                for volume in self._call.project.volumes.values()
-                if volume.server_id == server.id
-            ],
-            "load_balancers": [],
-            "primary_disk_size": server_type["disk"],
+            "volumes": self._volumes.get(server.id, []),
+            "load_balancers": self._balancers.get(server.id, []),
+            "primary_disk_size": server.disk_size,
             "placement_group": self._placement_group(server),
         }
 
@@ -72,7 +81,7 @@ class ServerViews:
         return {
             "ipv4": _ipv4(addresses.get("ipv4")),
             "ipv6": _ipv6(addresses.get("ipv6")),
-            "floating_ips": [],
+            "floating_ips": self._floating_ips.get(server.id, []),
             "firewalls": [
                 {"id": firewall.id, "status": "pending" if pending else "applied"}
                 for firewall, pending in self._call.project.firewalls_of(server)
@@ -95,10 +104,12 @@ class ServerViews:
 def _ipv4(ip: PrimaryIp | None) -> dict[str, Any] | None:
     if ip is None:
         return None
-    return {"id": ip.id, "ip": ip.ip, "blocked": False, "dns_ptr": reverse_name(ip.ip)}
+    name = reverse_names.name_of(ip.ip, ip.dns)
+    return {"id": ip.id, "ip": ip.ip, "blocked": False, "dns_ptr": name}
 
 
 def _ipv6(ip: PrimaryIp | None) -> dict[str, Any] | None:
     if ip is None:
         return None
-    return {"id": ip.id, "ip": ip.ip, "blocked": False, "dns_ptr": []}
+    names = reverse_names.names(ip.ip, ip.dns)
+    return {"id": ip.id, "ip": ip.ip, "blocked": False, "dns_ptr": names}

@@ -5,17 +5,22 @@ and whenever `on_scheduled` told it that something will be due.
 """
 
 import heapq
-import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from hk3s_lab.clock import Clock
-from hk3s_lab.hetzner.events import ServerEvent, ServerPoweredOff
+from hk3s_lab.hetzner.events import (
+    ServerDeleted,
+    ServerEvent,
+    ServerPoweredOff,
+    ServerPoweredOn,
+)
 from hk3s_lab.hetzner.model import effects, transitions
 from hk3s_lab.hetzner.model.catalog import Catalog
+from hk3s_lab.hetzner.model.moment import Moment
 from hk3s_lab.hetzner.model.project import Project
 from hk3s_lab.hetzner.model.records import (
     Action,
@@ -57,6 +62,18 @@ class Chances:
         return cls(**streams)
 
 
+class Due(NamedTuple):
+    """Something that happens at a moment of the monotonic clock; `order` breaks ties."""
+
+    at: float
+    order: int
+    kind: str
+    """`action`, `acpi` or `rescue`."""
+    project: str
+    number: int
+    """Id of the action or the server."""
+
+
 @dataclass(slots=True)
 class World:
     """All projects under one clock."""
@@ -71,9 +88,12 @@ class World:
     limits: dict[str, int] = field(default_factory=dict)
     """Limits set for every project, present and future."""
     projects: dict[str, Project] = field(default_factory=dict)
-    _ids: Iterator[int] = field(default_factory=lambda: itertools.count(FIRST_ID))
-    _order: Iterator[int] = field(default_factory=itertools.count)
-    _due: list[tuple[float, int, str, str, int]] = field(default_factory=list)
+    taken_addresses: set[str] = field(default_factory=set)
+    """Public addresses that are not fresh, though `public_addresses` may yield them."""
+    last_id: int = FIRST_ID - 1
+    due: list[Due] = field(default_factory=list)
+    """A heap of what is to happen."""
+    _last_due: int = 0
 
     def project(self, name: str) -> Project:
         """Return a project, made on first use."""
@@ -90,7 +110,30 @@ class World:
 
     def new_id(self) -> int:
         """Return an id that no resource or action of any project has had."""
-        return next(self._ids)
+        self.last_id += 1
+        return self.last_id
+
+    def new_address(self, version: str) -> str | None:
+        """Return a public IPv4 address or IPv6 network that nobody has; None without any left."""
+        if version == "ipv6":
+            number = self.new_id()
+            return f"2001:db8:{number // 65536:x}:{number % 65536:x}::/64"
+        for address in self.public_addresses:
+            if address not in self.taken_addresses:
+                return address
+        return self._returned_address()
+
+    def _returned_address(self) -> str | None:
+        """Return the address that was given back first, among those that nobody has."""
+        used, back = set(), []
+        for project in self.projects.values():
+            used |= {ip.ip for ip in project.primary_ips.values()}
+            used |= {ip.ip for ip in project.floating_ips.values()}
+            used |= {str(lb.ipv4) for lb in project.load_balancers.values()}
+            back += [(ip.id, ip.ip) for ip in project.gone.primary_ips if ip.type == "ipv4"]
+            back += [(ip.id, ip.ip) for ip in project.gone.floating_ips if ip.type == "ipv4"]
+            back += [(lb.id, lb.ipv4) for lb in project.gone.load_balancers if lb.ipv4]
+        return next((address for _, address in sorted(back) if address not in used), None)
 
     def start(
         self,
@@ -102,10 +145,12 @@ class World:
         arguments: Mapping[str, Any] | None = None,
         after: int | None = None,
         fate: Fate | None = None,
+        seconds: float | None = None,
     ) -> Action:
-        """Start an action, or queue it behind the action `after`."""
-        shortest, longest = transitions.DURATIONS.get(command, transitions.DEFAULT_DURATION)
-        seconds = self.chances.durations.uniform(shortest, longest) / self.speed
+        """Start an action, or queue it behind the action `after`; it takes what it usually does."""
+        if seconds is None:
+            shortest, longest = transitions.DURATIONS.get(command, transitions.DEFAULT_DURATION)
+            seconds = self.chances.durations.uniform(shortest, longest) / self.speed
         problem = None
         if fate is not None:
             problem = fate.problem
@@ -128,20 +173,60 @@ class World:
             self._begin(project, action, self.clock.monotonic())
         return project.actions[action.id]
 
+    def note(self, project: Project, command: str, resources: Sequence[ResourceKey]) -> Action:
+        """Record an action that had nothing to do and has ended."""
+        action = Action(
+            id=self.new_id(),
+            command=command,
+            status=ActionStatus.SUCCESS,
+            started=self.clock.now(),
+            finished=self.clock.now(),
+            resources=tuple(resources),
+            seconds=0,
+        )
+        project.put_action(action)
+        return action
+
+    def power_cycle(self, project: Project, server_id: int) -> bool:
+        """Reboot a server as a crash of its host would; False when it is not running."""
+        server = project.servers.get(server_id)
+        if server is None or server.deleted or server.status is not ServerStatus.RUNNING:
+            return False
+        self.emit(ServerPoweredOff(server_id, graceful=False))
+        self.emit(ServerPoweredOn(server_id))
+        return True
+
+    def vanish(self, project: Project, server_id: int) -> bool:
+        """Take a server away as if somebody had deleted it elsewhere; False when it is gone."""
+        server = project.servers.get(server_id)
+        if server is None:
+            return False
+        for action in [a for a in project.running.values() if ("server", server_id) in a.resources]:
+            problem = Problem(code="server_error", message="The server does not exist any more")
+            ended = replace(action, status=ActionStatus.ERROR, problem=problem, doom=problem)
+            project.put_action(replace(ended, finished=self.clock.now()))
+        self.start(project, "delete_server", [("server", server_id)], seconds=0.0)
+        self.emit(ServerDeleted(server_id))
+        self.settle()
+        return True
+
     def settle(self) -> None:
         """Let everything happen that is due by now, in order."""
         now = self.clock.monotonic() + TOLERANCE
-        while self._due and self._due[0][0] <= now:
-            due, _, kind, project_name, number = heapq.heappop(self._due)
-            project = self.projects[project_name]
-            if kind == "acpi":
-                self._power_down(project, number)
-            elif number in project.running:
-                self._end(project, project.running[number], due)
+        while self.due and self.due[0].at <= now:
+            due = heapq.heappop(self.due)
+            project = self.projects[due.project]
+            if due.kind == "acpi":
+                self._power_down(project, due.number)
+            elif due.kind == "rescue":
+                project.update_server(due.number, rescue_enabled=False)
+            elif due.number in project.running:
+                self._end(project, project.running[due.number], due.at)
 
-    def _schedule(self, due: float, kind: str, project: Project, number: int) -> None:
-        heapq.heappush(self._due, (due, next(self._order), kind, project.name, number))
-        self.on_scheduled(due)
+    def _schedule(self, at: float, kind: str, project: Project, number: int) -> None:
+        self._last_due += 1
+        heapq.heappush(self.due, Due(at, self._last_due, kind, project.name, number))
+        self.on_scheduled(at)
 
     def _begin(self, project: Project, action: Action, at: float) -> None:
         begun = replace(action, begun=at)
@@ -168,17 +253,21 @@ class World:
             else:
                 self._end(project, replace(follower, doom=action.doom), at)
 
-    def _moment(self, project: Project, action: Action, at: float) -> effects.Moment:
+    def _moment(self, project: Project, action: Action, at: float) -> Moment:
         def shut_down_later(server_id: int) -> None:
             wait = self.chances.durations.uniform(*transitions.ACPI_OFF) / self.speed
             self._schedule(at + wait, "acpi", project, server_id)
 
-        return effects.Moment(
+        def end_rescue_later(server_id: int) -> None:
+            self._schedule(at + transitions.RESCUE_SECONDS, "rescue", project, server_id)
+
+        return Moment(
             project=project,
             action=action,
             now=self._wall(at),
             emit=self.emit,
             shut_down_later=shut_down_later,
+            end_rescue_later=end_rescue_later,
         )
 
     def _wall(self, at: float) -> datetime:

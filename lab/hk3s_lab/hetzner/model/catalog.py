@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from hk3s_data import catalog as data
+from hk3s_lab.hetzner.model import offers
 
 StockBase = Literal["catalog", "all"]
 Supply = bool | Literal["refused"]
@@ -16,7 +17,6 @@ Supply = bool | Literal["refused"]
 
 _BACKUP_PERCENTAGE = "20.0000000000"
 _IMAGES_CREATED = "2026-05-18T00:00:00Z"
-_NO_PRICE = {"net": "0.0000000000", "gross": "0.0000000000000000"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,15 +113,14 @@ class Catalog:
         )
         return _price(prices, location)
 
+    def price_per_gb_month(self, kind: str) -> Decimal:
+        """Return what a GB of a `volume` or an `image` costs a month."""
+        return Decimal(data.bundled()["pricing"][kind]["price_per_gb_month"]["net"])
+
     def pricing(self) -> dict[str, Any]:
-        """Return the price list; kinds that the catalogue does not know are empty or zero."""
-        return {
-            "floating_ip": {"price_monthly": _NO_PRICE},
-            "floating_ips": [],
-            "load_balancer_types": [],
-            "server_backup": {"percentage": _BACKUP_PERCENTAGE},
-            **data.bundled()["pricing"],
-        }
+        """Return the price list."""
+        backups = {"server_backup": {"percentage": _BACKUP_PERCENTAGE}}
+        return {**offers.pricing(), **backups, **data.bundled()["pricing"]}
 
     def images(self) -> list[dict[str, Any]]:
         """Return the system images, x86 and arm, by id; the arm ids are the lab's own."""

@@ -15,6 +15,11 @@ def started_hours(start: datetime, end: datetime) -> int:
     return max(1, whole + (1 if rest else 0))
 
 
+def months_begun(start: datetime, end: datetime) -> int:
+    """Return the calendar months (UTC) that something touched."""
+    return 12 * (end.year - start.year) + end.month - start.month + 1
+
+
 def amount(price: Price, start: datetime, end: datetime) -> Decimal:
     """Return what something costs that exists between two moments.
 

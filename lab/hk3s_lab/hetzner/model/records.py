@@ -20,6 +20,8 @@ class ServerStatus(StrEnum):
     STOPPING = "stopping"
     OFF = "off"
     DELETING = "deleting"
+    MIGRATING = "migrating"
+    REBUILDING = "rebuilding"
 
 
 class ActionStatus(StrEnum):
@@ -60,6 +62,16 @@ class Action:
     """How long it takes once begun."""
     begun: float | None = None
     """Monotonic seconds; None while it waits for the action before it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """A stretch of time at one price, closed when the price changed; `what` is a type or a size."""
+
+    what: str
+    start: datetime
+    end: datetime
+    backups: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +176,28 @@ class PrimaryIp:
     location: str
     auto_delete: bool
     assignee_id: int | None = None
+    assignee_type: Literal["server", "load_balancer"] = "server"
     protected: bool = False
+    dns: Mapping[str, str] = field(default_factory=dict)
+    """Reverse names that were set, by address."""
+    deleted: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FloatingIp:
+    """A public address that moves between servers of any location."""
+
+    id: int
+    name: str
+    created: datetime
+    labels: Labels
+    type: Literal["ipv4", "ipv6"]
+    ip: str
+    home_location: str
+    description: str | None = None
+    server_id: int | None = None
+    protected: bool = False
+    dns: Mapping[str, str] = field(default_factory=dict)
     deleted: datetime | None = None
 
 
@@ -182,6 +215,55 @@ class Volume:
     format: str | None = None
     server_id: int | None = None
     protected: bool = False
+    billed_from: datetime | None = None
+    """Since when it has its size; None until it was changed: since its creation."""
+    past: tuple[Charge, ...] = ()
+    deleted: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """A copy of a server's disk; sizes in GB. System images are part of the catalogue."""
+
+    id: int
+    type: Literal["snapshot", "backup"]
+    status: Literal["creating", "available"]
+    description: str
+    created: datetime
+    labels: Labels
+    image_size: float | None = None
+    disk_size: int
+    created_from: int
+    created_from_name: str
+    bound_to: int | None = None
+    base: str
+    """Name of the system image that the disk began with."""
+    architecture: str
+    protected: bool = False
+    deleted: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        """Snapshots and backups have no name; no query finds them by one."""
+        return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """A TLS certificate; what is None is not known before a managed one is issued."""
+
+    id: int
+    name: str
+    created: datetime
+    labels: Labels
+    type: Literal["uploaded", "managed"]
+    domain_names: tuple[str, ...]
+    certificate: str | None = None
+    not_valid_before: datetime | None = None
+    not_valid_after: datetime | None = None
+    fingerprint: str | None = None
+    issuance: Literal["pending", "completed", "failed"] | None = None
+    problem: Problem | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +289,8 @@ class Server:
     server_type: str
     location: str
     image: str
+    """Name of the system image that its disk began with."""
+    image_id: int = 0
     architecture: str
     user_data: str | None
     ssh_keys: tuple[str, ...] = ()
@@ -214,7 +298,14 @@ class Server:
     placement_group: int | None = None
     delete_protected: bool = False
     rebuild_protected: bool = False
+    disk_size: int = 0
+    """GB; smaller than the type's after a change of type that kept the disk."""
+    iso: int | None = None
+    rescue_enabled: bool = False
+    backup_window: str | None = None
     billed_from: datetime | None = None
+    """Since when it costs what it costs now; None until it is created."""
+    past: tuple[Charge, ...] = ()
     deleted: datetime | None = None
     last_ipv4: str | None = None
     last_ipv6: str | None = None

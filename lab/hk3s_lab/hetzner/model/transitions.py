@@ -15,6 +15,8 @@ STARTING = ServerStatus.STARTING
 RUNNING = ServerStatus.RUNNING
 STOPPING = ServerStatus.STOPPING
 OFF = ServerStatus.OFF
+MIGRATING = ServerStatus.MIGRATING
+REBUILDING = ServerStatus.REBUILDING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,14 @@ TRANSITIONS: Mapping[str, Transition] = {
     "reset_server": Transition(
         ends={RUNNING: RUNNING, STOPPING: RUNNING, OFF: RUNNING}, during={}, restarts=True
     ),
+    # The server is switched off first, and boots from its new disk.
+    "rebuild_server": Transition(
+        ends={RUNNING: RUNNING, STOPPING: RUNNING, OFF: RUNNING},
+        during={RUNNING: REBUILDING, STOPPING: REBUILDING, OFF: REBUILDING},
+        restarts=True,
+    ),
+    # The disk is copied, and the server starts again.
+    "change_server_type": Transition(ends={OFF: RUNNING}, during={OFF: MIGRATING}),
 }
 
 POWERED = frozenset({RUNNING, STOPPING})
@@ -61,11 +71,21 @@ DURATIONS: Mapping[str, tuple[float, float]] = {
     "delete_server": (0.2, 0.6),
     "attach_to_network": (0.2, 0.6),
     "detach_from_network": (0.2, 0.6),
+    "rebuild_server": (0.8, 2.0),
+    "change_server_type": (0.8, 2.0),
+    "create_image": (0.8, 2.0),
     "create_volume": (0.5, 1.5),
+    "attach_volume": (0.3, 0.8),
+    "detach_volume": (0.3, 0.8),
+    "create_load_balancer": (0.5, 1.5),
+    "delete_load_balancer": (0.2, 0.6),
+    "issue_certificate": (0.8, 2.0),
 }
 DEFAULT_DURATION = (0.1, 0.3)
 ACPI_OFF = (0.5, 2.0)
 """From the delivered ACPI request until the server is off."""
+RESCUE_SECONDS = 3600.0
+"""Rescue mode that nobody booted into ends after this time."""
 
 
 def accepts(command: str, status: ServerStatus) -> bool:

@@ -74,11 +74,17 @@ def _existing(call: Call, plural: str, kind: str) -> int:
     number = call.id(kind=kind)
     if kind == "server":
         return lookup.server(call, number).id
+    if kind == "image" and call.world.catalog.image(str(number), "") is not None:
+        return number
     tables: Mapping[str, Mapping[int, object]] = {
         "networks": call.project.networks,
         "firewalls": call.project.firewalls,
         "primary_ips": call.project.primary_ips,
+        "floating_ips": call.project.floating_ips,
         "volumes": call.project.volumes,
+        "images": call.project.images,
+        "certificates": call.project.certificates,
+        "load_balancers": call.project.load_balancers,
     }
     lookup.by_id(tables[plural], number, kind)
     return number

@@ -1,14 +1,13 @@
-"""What the cloud offers, read-only: server types, locations, images, prices."""
+"""What the cloud offers, read-only: types, locations, ISO images, prices."""
 
 from typing import Any
 
 from hk3s_lab.hetzner import errors, listing
 from hk3s_lab.hetzner.call import OK, Answer, Call, Route
 from hk3s_lab.hetzner.errors import ApiError
+from hk3s_lab.hetzner.model import offers
 
 _DATACENTERS_REMOVED = "https://docs.hetzner.cloud/changelog#2026-06-02-datacenters-deprecated"
-_IMAGE_TYPES = ("system", "app", "snapshot", "backup")
-_IMAGE_STATUSES = ("available", "creating", "unavailable")
 _ARCHITECTURES = ("x86", "arm")
 
 
@@ -39,32 +38,37 @@ def get_location(call: Call) -> Answer:
     return Answer(OK, {"location": found})
 
 
-def list_images(call: Call) -> Answer:
-    """List the images."""
-    views = call.world.catalog.images()
-    filters = (
-        ("architecture", _ARCHITECTURES),
-        ("type", _IMAGE_TYPES),
-        ("status", _IMAGE_STATUSES),
-    )
-    for name, allowed in filters:
-        values = listing.choices(call, name, allowed)
-        views = [view for view in views if not values or view[name] in values]
-    for text in call.values("label_selector"):
-        if listing.selector(text, "label_selector"):
-            views = []  # system images have no labels
-    if call.values("bound_to"):
-        views = []
-    return _page(call, "images", listing.ordered(call, views, listing.BY_ID_NAME_OR_CREATED))
+def list_isos(call: Call) -> Answer:
+    """List the ISO images."""
+    views = offers.isos()
+    wanted = listing.choices(call, "architecture", _ARCHITECTURES)
+    wildcard = listing.flag(call, "include_architecture_wildcard")
+    if wanted:
+        views = [
+            v for v in views if v["architecture"] in wanted or (wildcard and not v["architecture"])
+        ]
+    return _page(call, "isos", views)
 
 
-def get_image(call: Call) -> Answer:
-    """Return one image."""
-    number = call.id(kind="image")
-    for view in call.world.catalog.images():
-        if view["id"] == number:
-            return Answer(OK, {"image": view})
-    raise errors.not_found("image", number)
+def get_iso(call: Call) -> Answer:
+    """Return one ISO image."""
+    found = offers.iso(str(call.id(kind="iso")))
+    if found is None:
+        raise errors.not_found("iso", call.parameters["id"])
+    return Answer(OK, {"iso": found})
+
+
+def list_load_balancer_types(call: Call) -> Answer:
+    """List the load balancer types."""
+    return _page(call, "load_balancer_types", offers.load_balancer_types())
+
+
+def get_load_balancer_type(call: Call) -> Answer:
+    """Return one load balancer type."""
+    found = offers.load_balancer_type(str(call.id(kind="load_balancer_type")))
+    if found is None:
+        raise errors.not_found("load_balancer_type", call.parameters["id"])
+    return Answer(OK, {"load_balancer_type": found})
 
 
 def get_pricing(call: Call) -> Answer:
@@ -92,8 +96,10 @@ ROUTES = (
     Route("GET", "/server_types/{id}", get_server_type),
     Route("GET", "/locations", list_locations),
     Route("GET", "/locations/{id}", get_location),
-    Route("GET", "/images", list_images),
-    Route("GET", "/images/{id}", get_image),
+    Route("GET", "/isos", list_isos),
+    Route("GET", "/isos/{id}", get_iso),
+    Route("GET", "/load_balancer_types", list_load_balancer_types),
+    Route("GET", "/load_balancer_types/{id}", get_load_balancer_type),
     Route("GET", "/pricing", get_pricing),
     Route("GET", "/datacenters", datacenters),
     Route("GET", "/datacenters/{id}", datacenters),

@@ -18,7 +18,7 @@ from hk3s_lab.hetzner.call import (
 )
 from hk3s_lab.hetzner.errors import ApiError
 from hk3s_lab.hetzner.events import ServerNetworkChanged
-from hk3s_lab.hetzner.model import addresses
+from hk3s_lab.hetzner.model import addresses, balancer_effects
 from hk3s_lab.hetzner.model.addresses import AddressProblem
 from hk3s_lab.hetzner.model.records import Network, NetworkRoute, Subnet
 from hk3s_lab.hetzner.resources import actions
@@ -96,6 +96,8 @@ def delete(call: Call) -> Answer:
         if kept != server.nics:
             call.project.update_server(server.id, nics=kept)
             call.world.emit(ServerNetworkChanged(server.id))
+    for balancer in call.project.balancers_in(network.id):
+        balancer_effects.leave_network(call.project, balancer)
     return Answer(NO_CONTENT)
 
 
@@ -112,6 +114,17 @@ def members(call: Call) -> Answer:
             "status": "detaching" if server.deleted else nic.state,
         }
         for server, nic in call.project.members(network.id)
+    ]
+    views += [
+        {
+            "id": balancer.id,
+            "type": "load_balancer",
+            "ip": balancer.private_ip,
+            "alias_ips": [],
+            "subnet": addresses.subnet_of(network, str(balancer.private_ip)),
+            "status": balancer.network_state,
+        }
+        for balancer in call.project.balancers_in(network.id)
     ]
     wanted = {
         "type": listing.choices(call, "type", _MEMBER_TYPES),
@@ -150,6 +163,9 @@ def delete_subnet(call: Call) -> Answer:
     for _, nic in call.project.members(network.id):
         used = (nic.ip, *nic.alias_ips)
         if any(addresses.subnet_of(network, ip) == ip_range for ip in used):
+            raise ApiError("resource_in_use", "the subnet has attached resources")
+    for balancer in call.project.balancers_in(network.id):
+        if addresses.subnet_of(network, str(balancer.private_ip)) == ip_range:
             raise ApiError("resource_in_use", "the subnet has attached resources")
     return _start(call, network, "delete_subnet", {"ip_range": ip_range})
 
@@ -216,7 +232,11 @@ def view(call: Call, network: Network) -> dict[str, Any]:
         "subnets": [_subnet_view(network, subnet) for subnet in network.subnets],
         "routes": [asdict(route) for route in network.routes],
         "servers": attached,
-        "load_balancers": [],
+        "load_balancers": [
+            balancer.id
+            for balancer in call.project.balancers_in(network.id)
+            if balancer.network_state != "attaching"
+        ],
         "protection": {"delete": network.protected},
         "labels": dict(network.labels),
         "created": timestamp(network.created),

@@ -18,7 +18,7 @@ from hk3s_lab.hetzner.call import (
 )
 from hk3s_lab.hetzner.errors import ApiError
 from hk3s_lab.hetzner.model.records import Action, PrimaryIp, Server, ServerStatus
-from hk3s_lab.hetzner.resources import actions
+from hk3s_lab.hetzner.resources import actions, reverse_names
 
 _VERSIONS = ("ipv4", "ipv6")
 _ASSIGNEES = ("server",)
@@ -61,12 +61,9 @@ def new(
     project, world = call.project, call.world
     lookup.check_room(call, "primary_ips", "primary_ip_limit", len(project.primary_ips) + 1)
     number = world.new_id()
-    if version == "ipv4":
-        address = next(world.public_addresses, None)
-        if address is None:
-            raise ApiError("resource_unavailable", "no public IPv4 address is available")
-    else:
-        address = f"2001:db8:{number // 65536:x}:{number % 65536:x}::/64"
+    address = world.new_address(version)
+    if address is None:
+        raise ApiError("resource_unavailable", "no public IPv4 address is available")
     ip = PrimaryIp(
         id=number,
         name=name or f"primary_ip-{number}",
@@ -119,7 +116,7 @@ def delete(call: Call) -> Answer:
     if ip.assignee_id is not None:
         raise ApiError("must_be_unassigned", "the primary IP is assigned to a resource")
     del call.project.primary_ips[ip.id]
-    call.project.gone_primary_ips.append(replace(ip, deleted=call.now))
+    call.project.gone.primary_ips.append(replace(ip, deleted=call.now))
     return Answer(NO_CONTENT)
 
 
@@ -143,10 +140,19 @@ def unassign(call: Call) -> Answer:
     ip = _free(call)
     if ip.assignee_id is None:
         raise errors.invalid_input({"id": ["is not assigned"]})
+    if ip.assignee_type != "server":
+        raise ApiError("unsupported_error", "it stays with its load balancer")
     server = lookup.server(call, ip.assignee_id)
     _check_off(call, server)
     keys = [("primary_ip", ip.id), ("server", server.id)]
     return action_answer(call, call.start("unassign_primary_ip", keys, locks=keys))
+
+
+def change_dns_ptr(call: Call) -> Answer:
+    """Change a reverse name."""
+    ip = _free(call)
+    key = ("primary_ip", ip.id)
+    return reverse_names.change(call, key, {key: ip.ip})
 
 
 def change_protection(call: Call) -> Answer:
@@ -170,18 +176,13 @@ def view(call: Call, ip: PrimaryIp) -> dict[str, Any]:
         "blocked": False,
         "location": call.world.catalog.location(ip.location),
         "ip": ip.ip,
-        "dns_ptr": [{"ip": ip.ip, "dns_ptr": reverse_name(ip.ip)}] if ip.type == "ipv4" else [],
+        "dns_ptr": reverse_names.names(ip.ip, ip.dns),
         "protection": {"delete": ip.protected},
         "type": ip.type,
         "auto_delete": ip.auto_delete,
-        "assignee_type": "server",
+        "assignee_type": "unassigned" if ip.assignee_id is None else ip.assignee_type,
         "assignee_id": ip.assignee_id,
     }
-
-
-def reverse_name(ip: str) -> str:
-    """Return the reverse DNS name that an IPv4 address has unless it was set."""
-    return f"static.{'.'.join(reversed(ip.split('.')))}.clients.your-server.de"
 
 
 def _free(call: Call) -> PrimaryIp:
@@ -228,5 +229,6 @@ ROUTES = (
     Route("DELETE", "/primary_ips/{id}", delete),
     Route("POST", "/primary_ips/{id}/actions/assign", assign, has_body=True),
     Route("POST", "/primary_ips/{id}/actions/unassign", unassign),
+    Route("POST", "/primary_ips/{id}/actions/change_dns_ptr", change_dns_ptr, has_body=True),
     Route("POST", "/primary_ips/{id}/actions/change_protection", change_protection, has_body=True),
 )

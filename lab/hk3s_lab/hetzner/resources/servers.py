@@ -1,6 +1,5 @@
 """Servers: create, list, rename, delete."""
 
-import string
 from dataclasses import replace
 
 from hk3s_lab.hetzner import attachment, errors, listing, lookup, server_order
@@ -16,7 +15,7 @@ from hk3s_lab.hetzner.call import (
 )
 from hk3s_lab.hetzner.events import FirewallsChanged, ServerDeleted
 from hk3s_lab.hetzner.model.records import Action, Application, Nic, Server, ServerStatus
-from hk3s_lab.hetzner.resources import actions, primary_ips
+from hk3s_lab.hetzner.resources import actions, images, primary_ips
 from hk3s_lab.hetzner.server_order import Order
 from hk3s_lab.hetzner.server_view import ServerViews
 
@@ -31,8 +30,6 @@ _STATUSES = (
     "rebuilding",
     "unknown",
 )
-_PASSWORD_LENGTH = 20
-_PASSWORD_CHARACTERS = string.ascii_letters + string.digits
 
 
 def create(call: Call) -> Answer:
@@ -61,7 +58,7 @@ def create(call: Call) -> Answer:
         "server": ServerViews(call).view(server),
         "action": action_view(first, call.world.clock.monotonic()),
         "next_actions": actions_view(call, following),
-        "root_password": None if order.ssh_keys else _password(call),
+        "root_password": None if order.ssh_keys else server_order.password(call),
     }
     return Answer(CREATED, body)
 
@@ -118,7 +115,9 @@ def _new_server(call: Call, server_id: int, order: Order, nics: list[Nic]) -> Se
         status=ServerStatus.INITIALIZING,
         server_type=str(order.server_type["name"]),
         location=order.location,
-        image=str(order.image["name"]),
+        image=images.base_name(call, dict(order.image)),
+        image_id=order.image["id"],
+        disk_size=int(order.server_type["disk"]),
         architecture=str(order.server_type["architecture"]),
         user_data=order.user_data,
         ssh_keys=tuple(key.public_key for key in order.ssh_keys),
@@ -141,11 +140,6 @@ def _start_actions(call: Call, server: Server, order: Order) -> tuple[Action, li
     if order.start:
         following.append(call.start("start_server", [("server", server.id)], after=last))
     return first, following
-
-
-def _password(call: Call) -> str:
-    choose = call.world.chances.secrets.choice
-    return "".join(choose(_PASSWORD_CHARACTERS) for _ in range(_PASSWORD_LENGTH))
 
 
 def _has_selectors(call: Call) -> bool:

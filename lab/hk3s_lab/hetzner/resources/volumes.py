@@ -1,10 +1,11 @@
-"""Volumes: created unattached, listed, deleted."""
+"""Volumes: block storage, attached to one server of its location or waiting."""
 
 import re
 from dataclasses import replace
 from typing import Any
 
 from hk3s_lab.hetzner import errors, listing, lookup
+from hk3s_lab.hetzner.body import Body
 from hk3s_lab.hetzner.call import (
     CREATED,
     NO_CONTENT,
@@ -14,10 +15,11 @@ from hk3s_lab.hetzner.call import (
     Route,
     action_answer,
     action_view,
+    actions_view,
     timestamp,
 )
 from hk3s_lab.hetzner.errors import ApiError
-from hk3s_lab.hetzner.model.records import Volume
+from hk3s_lab.hetzner.model.records import Action, Volume
 from hk3s_lab.hetzner.resources import actions
 
 MIN_SIZE, MAX_SIZE = 10, 10240
@@ -27,21 +29,28 @@ _STATUSES = ("available", "creating")
 
 
 def create(call: Call) -> Answer:
-    """Make a volume in a location."""
+    """Make a volume in a location, or at a server that it is attached to afterwards."""
     body = call.body
-    name, labels = body.text("name", required=True), body.labels()
-    if name and not _NAME.match(name):
-        body.note("name", "must be 1 to 64 alphanumerics, dashes, underscores and dots")
+    name, labels = _name(body, required=True), body.labels()
     size = body.number("size", required=True) or 0
     if size and not MIN_SIZE <= size <= MAX_SIZE:
         body.note("size", f"must be between {MIN_SIZE} and {MAX_SIZE}")
-    if body.has("server"):
-        body.note("server", "attaching volumes is not supported here")
-    location = call.world.catalog.location(body.reference("location", required=True))
-    if location is None and body.has("location"):
+    server_id = body.number("server")
+    reference = body.reference("location", required=not body.has("server"))
+    location = call.world.catalog.location(reference) if reference else None
+    if reference and location is None:
         body.note("location", "is not a location")
+    if body.flag("automount") and not body.has("server"):
+        body.note("automount", "needs a server")
     filesystem = body.text("format", choices=_FORMATS)
     body.check()
+    server = lookup.server(call, server_id) if server_id is not None else None
+    where = str(location["name"]) if location else ""
+    if server is not None and where not in ("", server.location):
+        raise errors.invalid_input({"location": ["must be the location of the server"]})
+    if server is not None:
+        lookup.check_unlocked(call, "server", server.id)
+        _check_slots(call, server.id)
     volumes = call.project.volumes
     lookup.check_name(volumes.values(), name)
     lookup.check_room(call, "volumes", "volume_limit", len(volumes) + 1)
@@ -51,15 +60,20 @@ def create(call: Call) -> Answer:
         created=call.now,
         labels=labels or {},
         size=size,
-        location=str((location or {})["name"]),
+        location=server.location if server else where,
         status="creating",
         format=filesystem or None,
     )
     volumes[volume.id] = volume
     call.touched.append(volume.id)
     action = call.start("create_volume", [("volume", volume.id)])
-    shown = action_view(action, call.world.clock.monotonic())
-    return Answer(CREATED, {"volume": view(call, volume), "action": shown, "next_actions": []})
+    following = [] if server is None else [_start_attach(call, volume, server.id, after=action)]
+    answer = {
+        "volume": view(call, volume),
+        "action": action_view(action, call.world.clock.monotonic()),
+        "next_actions": actions_view(call, following),
+    }
+    return Answer(CREATED, answer)
 
 
 def list_all(call: Call) -> Answer:
@@ -81,6 +95,7 @@ def update(call: Call) -> Answer:
     """Change name or labels."""
     volumes = call.project.volumes
     volume = lookup.wanted(call, volumes, "volume")
+    _name(call.body, required=False)
     name, labels = lookup.new_name_and_labels(call.body, volume, volumes.values())
     volumes[volume.id] = changed = replace(volume, name=name, labels=labels)
     return Answer(OK, {"volume": view(call, changed)})
@@ -88,20 +103,59 @@ def update(call: Call) -> Answer:
 
 def delete(call: Call) -> Answer:
     """Destroy an unattached volume."""
-    volume = lookup.wanted(call, call.project.volumes, "volume")
-    lookup.check_unlocked(call, "volume", volume.id)
+    volume = _free(call)
     if volume.protected:
         raise errors.protected("volume")
     if volume.server_id is not None:
         raise ApiError("resource_in_use", "the volume is attached to a server")
     del call.project.volumes[volume.id]
+    call.project.gone.volumes.append(replace(volume, deleted=call.now))
     return Answer(NO_CONTENT)
+
+
+def attach(call: Call) -> Answer:
+    """Attach to a server of the same location."""
+    number = call.body.number("server", required=True) or 0
+    call.body.flag("automount")
+    call.body.check()
+    volume = _free(call)
+    server = lookup.server(call, number)
+    if volume.server_id is not None:
+        message = "the volume is already attached to a server"
+        raise ApiError("volume_already_attached", message)
+    if server.location != volume.location:
+        message = "the server is in a different location than the volume"
+        raise errors.invalid_input({"server": [message]})
+    lookup.check_unlocked(call, "server", server.id)
+    _check_slots(call, server.id)
+    return action_answer(call, _start_attach(call, volume, server.id))
+
+
+def detach(call: Call) -> Answer:
+    """Take the volume from its server."""
+    volume = _free(call)
+    if volume.server_id is None:
+        raise errors.invalid_input({"id": ["is not attached"]})
+    lookup.check_unlocked(call, "server", volume.server_id)
+    keys = [("volume", volume.id), ("server", volume.server_id)]
+    return action_answer(call, call.start("detach_volume", keys, locks=keys))
+
+
+def resize(call: Call) -> Answer:
+    """Let the volume grow."""
+    size = call.body.number("size", required=True) or 0
+    call.body.check()
+    volume = _free(call)
+    if not volume.size < size <= MAX_SIZE:
+        message = f"must be greater than {volume.size} and at most {MAX_SIZE}"
+        raise errors.invalid_input({"size": [message]})
+    key = [("volume", volume.id)]
+    return action_answer(call, call.start("resize_volume", key, arguments={"size": size}))
 
 
 def change_protection(call: Call) -> Answer:
     """Protect against deletion, or no longer."""
-    volume = lookup.wanted(call, call.project.volumes, "volume")
-    lookup.check_unlocked(call, "volume", volume.id)
+    volume = _free(call)
     wanted = call.body.optional_flag("delete", volume.protected)
     call.body.check()
     key = [("volume", volume.id)]
@@ -125,6 +179,31 @@ def view(call: Call, volume: Volume) -> dict[str, Any]:
     }
 
 
+def _free(call: Call) -> Volume:
+    volume = lookup.wanted(call, call.project.volumes, "volume")
+    lookup.check_unlocked(call, "volume", volume.id)
+    return volume
+
+
+def _name(body: Body, *, required: bool) -> str:
+    name = body.text("name", required=required)
+    if name and not _NAME.match(name):
+        body.note("name", "must be 1 to 64 alphanumerics, dashes, underscores and dots")
+    return name
+
+
+def _check_slots(call: Call, server_id: int) -> None:
+    count = len(call.project.volumes_of(server_id)) + 1
+    lookup.check_room(call, "volumes_per_server", "volumes_per_server_limit", count)
+
+
+def _start_attach(
+    call: Call, volume: Volume, server_id: int, after: Action | None = None
+) -> Action:
+    keys = [("volume", volume.id), ("server", server_id)]
+    return call.start("attach_volume", keys, locks=keys, after=after)
+
+
 ROUTES = (
     Route("GET", "/volumes", list_all),
     Route("POST", "/volumes", create, has_body=True),
@@ -132,5 +211,8 @@ ROUTES = (
     Route("GET", "/volumes/{id}", get),
     Route("PUT", "/volumes/{id}", update, has_body=True),
     Route("DELETE", "/volumes/{id}", delete),
+    Route("POST", "/volumes/{id}/actions/attach", attach, has_body=True),
+    Route("POST", "/volumes/{id}/actions/detach", detach),
+    Route("POST", "/volumes/{id}/actions/resize", resize, has_body=True),
     Route("POST", "/volumes/{id}/actions/change_protection", change_protection, has_body=True),
 )
