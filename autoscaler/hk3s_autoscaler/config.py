@@ -128,6 +128,7 @@ class Config(_Section):
             max_servers=self.limits.max_servers,
             max_micro_eur_per_hour=None if euro is None else int(euro * 1_000_000),
             paused=self.paused,
+            k3s_version=self.k3s.version,
             orphan_grace=timedelta(seconds=self.loop.orphan_grace_seconds),
             health_wait=timedelta(seconds=self.loop.health_wait_seconds),
         )

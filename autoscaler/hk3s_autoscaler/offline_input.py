@@ -100,7 +100,7 @@ def _pools(question: Question, problems: list[str]) -> tuple[NodePool, ...]:
             except msgspec.ValidationError as error:
                 problems.append(f"{place}: {error}")
                 continue
-            pool = nodepool(stored, architecture="x86", nodes=0)
+            pool = nodepool(stored, architecture="x86")
             if pool.problem:
                 problems.append(f"{place}, NodePool {pool.name}: {pool.problem}")
             pools.append(pool)

@@ -127,11 +127,13 @@ def _resolve(schema: Schema, definitions: Mapping[str, Schema]) -> Schema:
 
 
 def _without_empty(value: Any) -> Any:  # noqa: ANN401 - JSON in, JSON out
-    """Return a default without the empty lists and objects inside it: they say nothing."""
+    """Return a default without what is empty or null inside it: that says nothing."""
     match value:
         case dict():
             return {
-                key: _without_empty(part) for key, part in value.items() if part not in ([], {})
+                key: _without_empty(part)
+                for key, part in value.items()
+                if part not in ([], {}, None)
             }
         case list():
             return [_without_empty(part) for part in value]

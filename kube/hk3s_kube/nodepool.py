@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from hk3s_kube import duration, quantity
+from hk3s_kube import cron, duration, quantity
 
 GROUP = "hk3s.dev"
 VERSION = "v1alpha1"
@@ -53,6 +53,11 @@ def _check_quantity(value: str) -> str:
     return value
 
 
+def _check_schedule(value: str) -> str:
+    cron.parse(value)
+    return value
+
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(_to_duration),
@@ -67,6 +72,13 @@ Expiry = Annotated[
     WithJsonSchema({"type": "string", "pattern": rf"^Never$|{duration.PATTERN}"}),
 ]
 """A duration, or `Never`, which is None."""
+
+Schedule = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=128),
+    AfterValidator(_check_schedule),
+]
+"""Five fields, or a macro such as `@daily`; see `cron`."""
 
 Quantity = Annotated[
     str,
@@ -151,13 +163,33 @@ class Taint(Model):
 
 
 class Budget(Model):
-    """How many of the pool's nodes may be disrupted at a time; the strictest budget counts."""
+    """How many of the pool's nodes may be disrupted at a time; the strictest that is active counts.
+
+    With `schedule` and `duration` a budget is active for that long from each time named.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "has(self.schedule) == has(self.duration)",
+                    "message": "schedule and duration go together",
+                }
+            ]
+        }
+    )
 
     nodes: Annotated[str, StringConstraints(pattern=r"^((100|[0-9]{1,2})%|[0-9]+)$")] = Field(
         default="10%", description="A number, or a percentage of the pool, rounded up."
     )
-    reasons: tuple[Literal["Empty", "Underutilized", "Expired"], ...] = Field(
-        default=(), max_length=3, description="Which disruptions it limits; default: all."
+    reasons: tuple[Literal["Empty", "Underutilized", "Drifted", "Expired"], ...] = Field(
+        default=(), max_length=4, description="Which disruptions it limits; default: all."
+    )
+    schedule: Schedule | None = Field(
+        default=None, description="When it begins to count, as in crontab, in UTC."
+    )
+    duration: Duration | None = Field(
+        default=None, description="For how long it counts from then on; default: always."
     )
 
 

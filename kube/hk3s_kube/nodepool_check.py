@@ -184,11 +184,25 @@ def times_sensible(spec: NodePoolSpec) -> Iterator[NodePoolProblem]:
         )
 
 
+def budgets_complete(spec: NodePoolSpec) -> Iterator[NodePoolProblem]:
+    """A schedule says when a budget begins to count, and a duration for how long."""
+    for number, budget in enumerate(spec.disruption.budgets):
+        if (budget.schedule is None) != (budget.duration is None):
+            missing = "schedule" if budget.schedule is None else "duration"
+            yield NodePoolProblem(
+                code="HK3S-E210",
+                path=f"disruption.budgets[{number}].{missing}",
+                message="schedule and duration go together",
+                fix=f"add {missing}, or leave both out for a budget that always counts",
+            )
+
+
 RULES: tuple[Callable[[NodePoolSpec], Iterator[NodePoolProblem]], ...] = (
     counts_ordered,
     labels_allowed,
     taints_unique,
     times_sensible,
+    budgets_complete,
 )
 
 

@@ -166,6 +166,16 @@ def test_all_problems_are_reported_at_once_with_code_path_and_fix() -> None:
         ),
         ({"startupTaints": [{"key": "/a", "effect": "NoSchedule"}]}, "HK3S-E205", "startupTaints"),
         ({"joinTimeout": "9s"}, "HK3S-E209", "joinTimeout"),
+        (
+            {"disruption": {"budgets": [{"nodes": "0", "schedule": "@daily"}]}},
+            "HK3S-E210",
+            "disruption.budgets[0].duration",
+        ),
+        (
+            {"disruption": {"budgets": [{"schedule": "daily", "duration": "8h"}]}},
+            "HK3S-E203",
+            "spec.disruption.budgets[0].schedule",
+        ),
     ],
 )
 def test_a_pool_that_cannot_work_is_refused(spec: dict[str, Any], code: str, path: str) -> None:

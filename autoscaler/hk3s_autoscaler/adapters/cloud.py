@@ -235,6 +235,7 @@ class HetznerCloud:
             created_at=item.created,
             cluster_uid=worker.cluster_uid,
             micro_eur_per_hour=worker.price_micro_eur_hour,
+            image=item.image or "",
             private_address=address or "",
             attached=address is not None,
             locked=item.locked,

@@ -8,10 +8,11 @@ from typing import Literal
 from pydantic import ValidationError
 
 from hk3s_autoscaler.model import quantity
-from hk3s_autoscaler.model.nodepool import Disruption, NodePool, PoolLimits, TypeFilter
+from hk3s_autoscaler.model.nodepool import Budget, Disruption, NodePool, PoolLimits, TypeFilter
 from hk3s_autoscaler.model.offering import Architecture, OfferingBlock, OfferingKey
 from hk3s_autoscaler.model.pod import Taint
 from hk3s_autoscaler.ports import PoolStatus
+from hk3s_kube import cron
 from hk3s_kube import nodepool as api
 from hk3s_kube.nodepool_check import NodePoolInvalid, read_object
 from hk3s_kube.objects import NodePoolObject
@@ -22,11 +23,10 @@ ALL = "*"
 _ARCHITECTURES: dict[str, Architecture] = {"amd64": "x86", "arm64": "arm"}
 
 
-def nodepool(stored: NodePoolObject, *, architecture: Architecture, nodes: int) -> NodePool:
+def nodepool(stored: NodePoolObject, *, architecture: Architecture) -> NodePool:
     """Return a pool as the planner sees it; an invalid one has its `problem` set.
 
-    `architecture` is the masters', for pools that name none; `nodes` is how many the pool has now,
-    which budgets in per cent refer to.
+    `architecture` is the masters', for pools that name none.
     """
     try:
         pool = read_object(stored)
@@ -72,7 +72,9 @@ def nodepool(stored: NodePoolObject, *, architecture: Architecture, nodes: int) 
         taints=_taints(spec.taints),
         startup_taints=_taints(spec.startup_taints),
         image=spec.image,
-        disruption=_disruption(spec.disruption, nodes),
+        disruption=_disruption(spec.disruption),
+        expire_after=spec.expire_after,
+        termination_grace_period=spec.termination_grace_period,
         join_timeout=spec.join_timeout,
         blocks=tuple(block for block in blocks if block is not None),
         paused_until=next(
@@ -151,21 +153,23 @@ def _taints(taints: Sequence[api.Taint]) -> tuple[Taint, ...]:
     return tuple(Taint(key=t.key, value=t.value, effect=t.effect) for t in taints)
 
 
-def _disruption(spec: api.Disruption, nodes: int) -> Disruption:
-    most = min((_removals(budget.nodes, nodes) for budget in spec.budgets), default=nodes)
+def _disruption(spec: api.Disruption) -> Disruption:
     return Disruption(
-        # A budget of none means none; as a count, zero would mean the default.
-        policy=spec.policy if most > 0 else "Never",
+        policy=spec.policy,
         consolidate_after=max(spec.consolidate_after, timedelta()),
         min_savings_micro_eur_per_month=api.micro_eur(spec.min_savings),
         keep_until_hour_end=spec.keep_until_hour_end,
-        max_removals=most,
+        budgets=tuple(_budget(budget) for budget in spec.budgets),
     )
 
 
-def _removals(text: str, nodes: int) -> int:
-    """Return how many nodes a budget lets go at once: a number, or a share, rounded up."""
-    if not text.endswith("%"):
-        return int(text)
-    percent = int(text[:-1])
-    return 0 if percent == 0 else max(1, -(-nodes * percent // 100))
+def _budget(spec: api.Budget) -> Budget:
+    share = spec.nodes.endswith("%")
+    number = int(spec.nodes.removesuffix("%"))
+    return Budget(
+        number=None if share else number,
+        percent=number if share else None,
+        reasons=spec.reasons,
+        schedule=None if spec.schedule is None else cron.parse(spec.schedule),
+        duration=spec.duration or timedelta(),
+    )

@@ -1,7 +1,6 @@
 """What the cluster looks like now, kept by watches and converted once a change."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -86,15 +85,10 @@ class Watches:
 
     def pools(self) -> tuple[NodePool, ...]:
         """All NodePools, as last heard."""
-        counts = Counter(node.pool for node in self._nodes.values())
         masters = (n for n in self._node_watch.items.values() if convert.is_master(n))
         architectures = {node.status.node_info.architecture for node in masters}
         return tuple(
-            pools.nodepool(
-                item,
-                architecture="arm" if architectures == {"arm64"} else "x86",
-                nodes=counts[item.metadata.name],
-            )
+            pools.nodepool(item, architecture="arm" if architectures == {"arm64"} else "x86")
             for _, item in sorted(self._pool_watch.items.items())
         )
 

@@ -33,6 +33,9 @@ class Node:
     `server_id` comes from `spec.providerID`, 0 until known.
     `unneeded_since` and `draining_since` are our annotations: they survive a restart of the daemon.
     `draining_reason` says why, for events and metrics after a restart.
+    `replacing_since` says that a server was bought in its stead, and `replacing_reason` why; they
+    are our annotations, too.
+    `kubelet_version` is k3s's own (`v1.36.5+k3s1`), empty when unknown.
     `ready_since` is when the Ready condition last became true, `None` when unknown or not ready.
     """
 
@@ -51,6 +54,9 @@ class Node:
     unneeded_since: datetime | None = None
     draining_since: datetime | None = None
     draining_reason: str = ""
+    replacing_since: datetime | None = None
+    replacing_reason: str = ""
+    kubelet_version: str = ""
     is_master: bool = False
     do_not_disrupt: bool = False
     attached_volumes: int = 0
@@ -63,6 +69,7 @@ class Server:
     `server_id` is 0 while the create call is under way.
     `micro_eur_per_hour` is the price recorded in the server's own label when it was bought: Hetzner
     keeps old prices for existing servers.
+    `image` is what it was made from, empty when that has no name any more.
     `cluster_uid` is the kube-system UID in its label; another one means another cluster.
     `token_expires_at` is when its join token ends: from then on it can no longer join.
     `bought_for` are the pods of the `CreateServer` that made it, while the daemon remembers them:
@@ -77,6 +84,7 @@ class Server:
     created_at: datetime
     cluster_uid: str
     micro_eur_per_hour: int = 0
+    image: str = ""
     private_address: str = ""
     attached: bool = False
     locked: bool = False

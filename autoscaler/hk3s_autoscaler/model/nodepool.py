@@ -6,8 +6,10 @@ from typing import Literal
 
 from hk3s_autoscaler.model.offering import Architecture, OfferingBlock
 from hk3s_autoscaler.model.pod import Taint
+from hk3s_kube.cron import Schedule
 
 DisruptionPolicy = Literal["Never", "WhenEmpty", "WhenUnderutilized"]
+DisruptionReason = Literal["Empty", "Underutilized", "Drifted", "Expired"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,21 @@ class PoolLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """How many nodes of a pool may be leaving at once: a number, or a share, rounded up.
+
+    `reasons` narrows it to some removals. With a `schedule` it counts only for `duration` from each
+    time named.
+    """
+
+    number: int | None = None
+    percent: int | None = None
+    reasons: tuple[DisruptionReason, ...] = ()
+    schedule: Schedule | None = None
+    duration: timedelta = timedelta()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Disruption:
     """When servers of a pool may be given back."""
 
@@ -43,8 +60,8 @@ class Disruption:
     consolidate_after: timedelta = timedelta(minutes=10)
     min_savings_micro_eur_per_month: int = 2_000_000
     keep_until_hour_end: bool = True
-    max_removals: int = 0
-    """How many servers may be leaving at once; 0 means a tenth of the pool, at least one."""
+    budgets: tuple[Budget, ...] = (Budget(percent=10),)
+    """The strictest that counts decides; none means no bound."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +71,8 @@ class NodePool:
     `weight`: pools of a higher weight are tried first; price decides only among equals.
     `paused_until`: two joins failed for one reason, so buying again would not help.
     `problem`: why the pool cannot be used at all (an invalid spec), empty when it can.
+    `expire_after` is the age at which a server is replaced, `None` for never;
+    `termination_grace_period` the longest that a drain may take, `None` for as long as it needs.
     """
 
     name: str
@@ -70,6 +89,8 @@ class NodePool:
     startup_taints: tuple[Taint, ...] = ()
     image: str = ""
     disruption: Disruption = field(default_factory=Disruption)
+    expire_after: timedelta | None = None
+    termination_grace_period: timedelta | None = None
     join_timeout: timedelta = timedelta(minutes=15)
     blocks: tuple[OfferingBlock, ...] = ()
     paused_until: datetime | None = None

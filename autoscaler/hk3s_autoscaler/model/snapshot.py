@@ -43,6 +43,9 @@ class PlanConfig:
     `unfit_after`: a pod that should fit a Ready node but stays unschedulable that long counts as
     not fitting there, for kube-scheduler is the judge.
     `health_wait`: after losing Hetzner or the apiserver nothing is deleted for that long.
+    `k3s_version` is what new workers install; older ones have drifted. Empty: not looked at.
+    `lost_after`: a node that was Ready and is not for that long is given up, unless more than
+    `max_lost_share_percent` of its pool are: then the fault is elsewhere.
     """
 
     max_servers: int = 10
@@ -54,3 +57,6 @@ class PlanConfig:
     health_wait: timedelta = timedelta(minutes=10)
     max_orphan_share_percent: int = 20
     expendable_priority_cutoff: int = -10
+    k3s_version: str = ""
+    lost_after: timedelta = timedelta(minutes=10)
+    max_lost_share_percent: int = 20

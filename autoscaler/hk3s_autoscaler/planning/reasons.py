@@ -12,6 +12,7 @@ class Code(StrEnum):
     MIN_NODES = "MinNodes"
     UNFINISHED_CREATE = "UnfinishedCreate"
     JOINED = "Joined"
+    REPLACEMENT = "Replacement"
     # why a pod is not served (yet)
     WAITING_FOR_SERVER = "WaitingForServer"
     WAITING_FOR_SCHEDULER = "WaitingForScheduler"
@@ -32,6 +33,10 @@ class Code(StrEnum):
     EMPTY = "Empty"
     UNDERUTILIZED = "Underutilized"
     REPLACED = "Replaced"
+    DRIFTED = "Drifted"
+    EXPIRED = "Expired"
+    NODE_LOST = "NodeLost"
+    DRAIN_DEADLINE = "DrainDeadline"
     JOIN_TIMED_OUT = "JoinTimedOut"
     JOIN_FAILED = "JoinFailed"
     TOKEN_EXPIRED = "TokenExpired"  # noqa: S105 - a reason, not a secret
@@ -52,6 +57,18 @@ class Code(StrEnum):
     NOT_OURS = "NotOurs"
     NO_LONGER_UNNEEDED = "NoLongerUnneeded"
     TOO_MANY_ORPHANS = "TooManyOrphans"
+    TOO_MANY_LOST = "TooManyNodesLost"
+    WAITING_FOR_REPLACEMENT = "WaitingForReplacement"
+    REPLACEMENT_FAILED = "ReplacementFailed"
+    STANDS_IN = "StandsInForAnother"
+    NO_PLACE = "NoPlaceToMovePods"
+    SAVES_TOO_LITTLE = "SavesTooLittle"
+    DRAIN_STUCK = "DrainStuck"
+    NOT_REPLICATED = "NotReplicated"
+    SYSTEM_POD = "UnmovableKubeSystemPod"
+    NOT_SAFE_TO_EVICT = "NotSafeToEvict"
+    ON_COMPLETION = "BlockedByOnCompletionPod"
+    LOCAL_STORAGE = "LocalStorage"
 
 
 @dataclass(frozen=True, slots=True)

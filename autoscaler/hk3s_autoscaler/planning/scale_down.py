@@ -12,6 +12,7 @@ from hk3s_autoscaler.model.node import Node, Server
 from hk3s_autoscaler.model.nodepool import NodePool
 from hk3s_autoscaler.model.pod import Pod
 from hk3s_autoscaler.planning.actions import CordonNode, MarkUnneeded
+from hk3s_autoscaler.planning.budgets import allowed
 from hk3s_autoscaler.planning.lifecycle import ON_THE_WAY, Phase
 from hk3s_autoscaler.planning.reasons import Code, Reason
 from hk3s_autoscaler.planning.removal import RemovalStep, removals
@@ -177,9 +178,8 @@ def respects_the_budget(candidate: Candidate, outlook: Outlook) -> Reason | None
     """Not too many of the pool are leaving already."""
     pool = candidate.pool.name
     leaving = outlook.leaving[pool]
-    most = candidate.pool.disruption.max_removals
-    if not most:
-        most = max(1, (outlook.staying[pool] + leaving) // 10)
+    nodes = outlook.staying[pool] + leaving
+    most = allowed(candidate.pool, Code.EMPTY, nodes, outlook.world.now)
     if leaving >= most:
         return Reason(Code.DISRUPTION_BUDGET, f"{leaving} nodes are leaving, {most} may at once")
     return None

@@ -3,23 +3,22 @@
 from datetime import timedelta
 from typing import Any
 
-import pytest
-
 from autoscaler import fakes
 from hk3s_autoscaler.adapters import pools
-from hk3s_autoscaler.model.nodepool import NodePool
+from hk3s_autoscaler.model.nodepool import Budget, NodePool
 from hk3s_autoscaler.ports import Condition, PoolStatus
+from hk3s_kube import cron
 from hk3s_kube import nodepool as api
 from hk3s_kube.objects import NodePoolObject, ObjectMeta
 
 
-def read(nodes: int = 0, status: dict[str, Any] | None = None, **spec: object) -> NodePool:
+def read(status: dict[str, Any] | None = None, **spec: object) -> NodePool:
     stored = NodePoolObject(
         metadata=ObjectMeta(name="workers", uid="u", generation=3),
         spec={"maxNodes": 10, **spec},
         status=status or {},
     )
-    return pools.nodepool(stored, architecture="x86", nodes=nodes)
+    return pools.nodepool(stored, architecture="x86")
 
 
 def test_a_pool_with_everything_said() -> None:
@@ -64,19 +63,33 @@ def test_an_invalid_pool_says_why_and_can_buy_nothing() -> None:
     assert pool.max_nodes == 0
 
 
-@pytest.mark.parametrize(
-    ("budgets", "nodes", "most", "policy"),
-    [
-        pytest.param([{"nodes": "10%"}], 25, 3, "WhenUnderutilized", id="share-rounds-up"),
-        pytest.param([{"nodes": "10%"}], 0, 1, "WhenUnderutilized", id="at-least-one"),
-        pytest.param([{"nodes": "50%"}, {"nodes": "2"}], 10, 2, "WhenUnderutilized", id="strict"),
-        pytest.param([{"nodes": "0"}], 10, 0, "Never", id="none"),
-    ],
-)
-def test_how_many_may_leave(budgets: list[Any], nodes: int, most: int, policy: str) -> None:
-    disruption = read(nodes, disruption={"budgets": budgets}).disruption
+def test_budgets_are_numbers_or_shares_with_their_hours() -> None:
+    pool = read(
+        disruption={
+            "budgets": [
+                {"nodes": "50%"},
+                {"nodes": "2", "reasons": ["Empty", "Drifted"]},
+                {"nodes": "0", "schedule": "0 9 * * mon-fri", "duration": "8h"},
+            ]
+        }
+    )
 
-    assert (disruption.max_removals, disruption.policy) == (most, policy)
+    assert pool.disruption.budgets == (
+        Budget(percent=50),
+        Budget(number=2, reasons=("Empty", "Drifted")),
+        Budget(number=0, schedule=cron.parse("0 9 * * mon-fri"), duration=timedelta(hours=8)),
+    )
+    assert read().disruption.budgets == (Budget(percent=10),)
+
+
+def test_how_long_a_server_lives_and_its_drain_lasts() -> None:
+    pool = read(expireAfter="720h", terminationGracePeriod="1h")
+
+    assert (pool.expire_after, pool.termination_grace_period) == (
+        timedelta(days=30),
+        timedelta(hours=1),
+    )
+    assert (read().expire_after, read().termination_grace_period) == (None, None)
 
 
 def test_conditions_keep_the_time_of_their_last_flip() -> None:

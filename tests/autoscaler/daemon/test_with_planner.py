@@ -9,14 +9,14 @@ import pytest
 from autoscaler import fakes
 from autoscaler.daemon.world import World
 from hk3s_autoscaler.daemon.loop import Loop
-from hk3s_autoscaler.model.nodepool import Disruption
+from hk3s_autoscaler.model.nodepool import Budget, Disruption
 from hk3s_autoscaler.model.snapshot import PlanConfig
 from hk3s_autoscaler.planning.plan import plan
 from hk3s_autoscaler.ports import CapacityUnavailable, Unavailable
 
 POOL = fakes.pool(
     disruption=Disruption(
-        consolidate_after=timedelta(seconds=30), keep_until_hour_end=False, max_removals=10
+        consolidate_after=timedelta(seconds=30), keep_until_hour_end=False, budgets=(Budget(number=10),)
     )
 )
 

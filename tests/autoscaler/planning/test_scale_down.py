@@ -21,7 +21,7 @@ from autoscaler.builders import (
     snapshot,
 )
 from hk3s_autoscaler.model.node import Node, Server
-from hk3s_autoscaler.model.nodepool import Disruption, NodePool
+from hk3s_autoscaler.model.nodepool import Budget, Disruption, NodePool
 from hk3s_autoscaler.model.pod import Pod
 from hk3s_autoscaler.model.snapshot import Snapshot
 from hk3s_autoscaler.planning.actions import (
@@ -249,11 +249,14 @@ def test_a_tenth_of_the_pool_goes_at_once_and_at_least_one() -> None:
 
 
 def test_a_pool_may_let_more_go_at_once() -> None:
-    assert cordoned(idle(9), pool(disruption=Disruption(max_removals=4))) == 4
+    assert cordoned(idle(9), pool(disruption=Disruption(budgets=(Budget(number=4),)))) == 4
 
 
 def test_the_minimum_is_counted_down_to() -> None:
-    assert cordoned(idle(5), pool(min_nodes=3, disruption=Disruption(max_removals=9))) == 2
+    assert (
+        cordoned(idle(5), pool(min_nodes=3, disruption=Disruption(budgets=(Budget(number=9),))))
+        == 2
+    )
 
 
 def test_a_server_on_its_way_does_not_stand_in_for_the_minimum() -> None:

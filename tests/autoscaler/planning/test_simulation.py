@@ -19,7 +19,7 @@ from autoscaler.builders import (
     snapshot,
 )
 from hk3s_autoscaler.model.node import Node, Server
-from hk3s_autoscaler.model.nodepool import Disruption, NodePool
+from hk3s_autoscaler.model.nodepool import Budget, Disruption, NodePool
 from hk3s_autoscaler.model.pod import Pod
 from hk3s_autoscaler.model.snapshot import Snapshot
 from hk3s_autoscaler.planning.actions import (
@@ -168,7 +168,7 @@ class Simulation:
 
 def quick(*, min_nodes: int = 0, max_nodes: int = 50) -> NodePool:
     disruption = Disruption(
-        consolidate_after=seconds(30), keep_until_hour_end=False, max_removals=3
+        consolidate_after=seconds(30), keep_until_hour_end=False, budgets=(Budget(number=3),)
     )
     return pool(disruption=disruption, min_nodes=min_nodes, max_nodes=max_nodes)
 
