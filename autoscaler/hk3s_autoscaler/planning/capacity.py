@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from hk3s_autoscaler.model.node import STARTING_TAINT, Node
+from hk3s_autoscaler.model.node import STARTING_TAINT, Node, Server
 from hk3s_autoscaler.model.pod import PodKey, Taint
-from hk3s_autoscaler.model.resources import total
+from hk3s_autoscaler.model.resources import Resources, total
 from hk3s_autoscaler.planning.lifecycle import ON_THE_WAY, Phase
 from hk3s_autoscaler.planning.world import GOING, Worker, World
 from hk3s_autoscaler.scheduling.place import (
@@ -70,7 +70,7 @@ def capacity(world: World, doomed: Iterable[str]) -> Capacity:
             if node.ready and worker is not None and worker.server is not None:
                 leaving.append(_slot(world, _uncordoned(node), worker))
         elif _is_settling(world, node, worker):
-            coming.append(_slot(world, _settled(world, node), worker))
+            coming.append(_slot(world, _settled(world, node, worker), worker))
         elif node.ready:
             ready.append(_slot(world, node, worker))
     coming += _unregistered(world, gone)
@@ -85,9 +85,9 @@ def _unregistered(world: World, gone: frozenset[str]) -> Iterator[Slot]:
         offering = world.offering_of(server)
         if offering is None or worker.name in gone or _is_going(worker):
             continue
-        known = world.learnt_allocatable.get(offering.key.server_type, offering.allocatable)
+        room = _expected_room(world, server) or offering.allocatable
         actual = replace(offering, key=server.offering)
-        place = new_place(pool, actual, name=server.name, allocatable=known)
+        place = new_place(pool, actual, name=server.name, allocatable=room)
         daemons = with_daemons(place, world.snapshot.daemonsets)
         yield Slot(name=server.name, place=daemons, expected=server.bought_for)
 
@@ -137,9 +137,22 @@ def _uncordoned(node: Node) -> Node:
     return replace(node, unschedulable=False, taints=kept)
 
 
-def _settled(world: World, node: Node) -> Node:
+def _settled(world: World, node: Node, worker: Worker | None) -> Node:
+    """The node as it is once it is in service: without young taints, its size known."""
     young = _young_taints(world, node)
-    return replace(node, taints=tuple(taint for taint in node.taints if taint not in young))
+    room = node.allocatable
+    if not room.cpu_milli and worker is not None and worker.server is not None:
+        # Registered, but its kubelet has not written a status yet.
+        room = _expected_room(world, worker.server) or room
+    kept = tuple(taint for taint in node.taints if taint not in young)
+    return replace(node, taints=kept, allocatable=room)
+
+
+def _expected_room(world: World, server: Server) -> Resources | None:
+    offering = world.offering_of(server)
+    if offering is None:
+        return None
+    return world.learnt_allocatable.get(offering.key.server_type, offering.allocatable)
 
 
 def _young_taints(world: World, node: Node) -> tuple[Taint, ...]:

@@ -83,6 +83,15 @@ class Agent:
         self._identity, self._keeper = identity, keeper
         log.info("node.registered", node=self._config.name, uid=node["metadata"]["uid"])
 
+    @property
+    def access(self) -> Access:
+        """How the kubelet talks to the API.
+
+        Raises:
+            NodeGone: it has not joined.
+        """
+        return self._joined()[0].access
+
     async def become_ready(self) -> None:
         """Report Ready, again and again until the API took it.
 

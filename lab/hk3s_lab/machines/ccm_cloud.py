@@ -26,7 +26,7 @@ class Cloud:
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         host = urlsplit(settings.endpoint).hostname or ""
-        if not _is_loopback(host):
+        if not _is_of_the_lab(host):
             raise NotYet(f"HCLOUD_ENDPOINT {host} is outside of the lab")
         self._settings = settings
         self._clock = clock
@@ -122,8 +122,9 @@ class Cloud:
             raise CloudAway(f"GET {path}: {type(error).__name__}") from error
 
 
-def _is_loopback(host: str) -> bool:
+def _is_of_the_lab(host: str) -> bool:
+    """Whether a host cannot be a real cloud: loopback, or a range that is never routed."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return not ipaddress.ip_address(host).is_global
     except ValueError:
         return host == "localhost"

@@ -44,28 +44,24 @@ class NodeKeeper:
             StepError: `label-forbidden`, `api-unreachable` or `k3s-failed`.
         """
         wanted = node_object.node(self.facts, self.config)
+        status = node_object.status(
+            self.facts, self.config, self.version, ready=False, now=self.site.clock.now()
+        )
+        addresses = node_object.addresses(self.config)
         try:
             try:
-                node = await self.client.create("/api/v1/nodes", wanted)
+                # A kubelet registers with its status: whoever sees the Node sees its size, too.
+                return await self.client.create(
+                    "/api/v1/nodes", {**wanted, "status": {**status, "addresses": addresses}}
+                )
             except ApiError as error:
                 if error.status != _CONFLICT:
                     raise
                 # Labels are set again at each start of a kubelet, taints only at registration.
                 labels = {"metadata": {"labels": wanted["metadata"]["labels"]}}
                 node = await self.client.patch(self._path, labels)
-            body = {
-                "status": {
-                    **node_object.status(
-                        self.facts,
-                        self.config,
-                        self.version,
-                        ready=False,
-                        now=self.site.clock.now(),
-                    ),
-                    "addresses": node.get("status", {}).get("addresses")
-                    or node_object.addresses(self.config),
-                }
-            }
+            known = node.get("status", {}).get("addresses")
+            body = {"status": {**status, "addresses": known or addresses}}
             return await self.client.patch(f"{self._path}/status", body)
         except ApiError as error:
             raise _refusal(error) from error

@@ -2,18 +2,22 @@
 
 import asyncio
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import structlog
 
 from hk3s_lab.hetzner.events import (
+    MachineFacts,
     ServerDeleted,
     ServerEvent,
     ServerPoweredOff,
     ServerPoweredOn,
 )
 from hk3s_lab.machines.machine import Machine
-from hk3s_lab.machines.master import Binary
+from hk3s_lab.machines.master import Binary, Master
+from hk3s_lab.machines.progress import Progress
 from hk3s_lab.machines.site import Site
 
 log = structlog.get_logger()
@@ -32,12 +36,27 @@ class MachineView:
     message: str
 
 
+class Life(Protocol):
+    """A powered machine of any kind; `graceful` says how it goes down when `run` is cancelled."""
+
+    progress: Progress
+    graceful: bool
+    master: Master | None
+
+    async def run(self) -> None:
+        """Boot and work until cancelled."""
+        ...
+
+
+MakeMachine = Callable[[Site, MachineFacts, Binary], Life]
+
+
 @dataclass(slots=True)
 class _Power:
     """One server's power, switched in the order of its events."""
 
     events: asyncio.Queue[ServerEvent] = field(default_factory=asyncio.Queue)
-    machine: Machine | None = None
+    machine: Life | None = None
     life: asyncio.Task[None] | None = None
     switch: asyncio.Task[None] | None = None
 
@@ -45,9 +64,10 @@ class _Power:
 class Machines:
     """Boots and ends machines as the emulator says; `handle` is its callback."""
 
-    def __init__(self, site: Site, binary: Binary) -> None:
+    def __init__(self, site: Site, binary: Binary, make: MakeMachine = Machine) -> None:
         self._site = site
         self._binary = binary
+        self._make = make
         self._powers: dict[int, _Power] = {}
 
     def handle(self, event: ServerEvent) -> None:
@@ -76,7 +96,7 @@ class Machines:
             if (machine := power.machine) is not None
         )
 
-    def masters(self) -> tuple[Machine, ...]:
+    def masters(self) -> tuple[Life, ...]:
         """Return the machines whose control plane runs."""
         return tuple(
             power.machine
@@ -112,11 +132,11 @@ class Machines:
             facts = self._site.facts(server_id)
         except KeyError:
             return  # deleted since: that event comes next
-        power.machine = Machine(self._site, facts, self._binary)
+        power.machine = self._make(self._site, facts, self._binary)
         power.life = asyncio.create_task(self._live(power.machine))
         log.info("machine.powered_on", machine=facts.name)
 
-    async def _live(self, machine: Machine) -> None:
+    async def _live(self, machine: Life) -> None:
         try:
             await machine.run()
         except Exception:

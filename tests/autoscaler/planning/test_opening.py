@@ -106,3 +106,11 @@ def test_a_node_with_more_room_than_expected_makes_nothing_be_bought_again(joine
         a for a in plan(later, CONFIG, NOW + seconds(5)).actions if isinstance(a, CreateServer)
     ]
     assert again == []
+
+
+def test_a_node_that_has_only_just_registered_counts_with_the_size_it_was_bought_for() -> None:
+    machine = server(created_at=NOW - seconds(20), bought_for=(pod("a").key,))
+    blank = young(machine, ready=False, allocatable=Resources(), not_ready_since=NOW)
+    world = snapshot(servers=[machine], nodes=[blank], pods=[pod("a", cpu="1")])
+
+    assert plan(world, CONFIG, NOW).actions == ()
