@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hk3s_autoscaler.daemon.metrics import metric_names
+
+from hk3s_autoscaler.daemon.metrics import Metrics
 
 HERE = Path(__file__).parent
 RULES = HERE / "rules.yaml"
@@ -40,6 +41,16 @@ def prometheus_rule(groups: list[dict[str, Any]]) -> str:
     }
     header = "# Made from deploy/alerts/rules.yaml by deploy/alerts/check.py --write.\n"
     return header + yaml.safe_dump(resource, sort_keys=False, width=1000)
+
+
+def metric_names() -> set[str]:
+    """Name every series that the daemon may export, suffixes included."""
+    suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
+    return {
+        family.name + suffix
+        for family in Metrics("check").registry.collect()
+        for suffix in suffixes.get(family.type, ("",))
+    }
 
 
 def problems(rules: dict[str, Any], tests: dict[str, Any], runbooks: str) -> list[str]:
