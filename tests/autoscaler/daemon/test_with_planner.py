@@ -16,7 +16,9 @@ from hk3s_autoscaler.ports import CapacityUnavailable, Unavailable
 
 POOL = fakes.pool(
     disruption=Disruption(
-        consolidate_after=timedelta(seconds=30), keep_until_hour_end=False, budgets=(Budget(number=10),)
+        consolidate_after=timedelta(seconds=30),
+        keep_until_hour_end=False,
+        budgets=(Budget(number=10),),
     )
 )
 
