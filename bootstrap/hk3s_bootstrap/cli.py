@@ -249,7 +249,7 @@ def _run(
     endpoint = endpoint_of(config, environment)
 
     async def session() -> None:
-        hetzner = Hetzner(token, endpoint=endpoint)
+        hetzner = Hetzner(token, endpoint=endpoint, application="hk3s-bootstrap")
         try:
             await work(
                 Session(

@@ -20,6 +20,7 @@ from hk3s_hetzner.transport import DEFAULT_ENDPOINT, Call, Transport
 class Hetzner(Servers, Networks, Inventory):
     """Hetzner Cloud for one project.
 
+    `application` names the caller in the User-Agent, so that a request log tells who asked.
     `fence` is called in a worker thread before each attempt of a call that is not a GET and
     raises `FenceLost` to stop it. `observe` is told each attempt, also in a worker thread.
     """
@@ -29,6 +30,7 @@ class Hetzner(Servers, Networks, Inventory):
         token: str,
         *,
         endpoint: str = DEFAULT_ENDPOINT,
+        application: str = "hk3s",
         fence: Callable[[], None] | None = None,
         observe: Callable[[Call], None] | None = None,
         clock: Clock | None = None,
@@ -36,7 +38,12 @@ class Hetzner(Servers, Networks, Inventory):
         workers: int = 8,
     ) -> None:
         self._transport = Transport(
-            token, endpoint=endpoint, fence=fence, observe=observe, workers=workers
+            token,
+            endpoint=endpoint,
+            application=application,
+            fence=fence,
+            observe=observe,
+            workers=workers,
         )
         self._poller = ActionPoller(
             self._get_actions,

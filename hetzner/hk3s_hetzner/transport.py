@@ -48,6 +48,7 @@ class Transport:
         token: str,
         *,
         endpoint: str = DEFAULT_ENDPOINT,
+        application: str = "hk3s",
         fence: Callable[[], None] | None = None,
         observe: Callable[[Call], None] | None = None,
         workers: int = 8,
@@ -57,6 +58,7 @@ class Transport:
         self.server_time: datetime | None = None
         self._token = token
         self._endpoint = endpoint.rstrip("/")
+        self._application = application
         self._fence = fence
         self._observe = observe
         self._closed = False
@@ -94,7 +96,7 @@ class Transport:
         client = Client(
             token=self._token,
             api_endpoint=self._endpoint,
-            application_name="hk3s",
+            application_name=self._application,
             application_version=metadata.version("hk3s"),
             timeout=TIMEOUT,
         )

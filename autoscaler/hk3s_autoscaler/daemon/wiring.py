@@ -85,6 +85,7 @@ async def assemble(settings: Settings, secrets: Secrets) -> AsyncIterator[Daemon
     may_write = _may_write(election)
     hetzner = Hetzner(
         settings.token,
+        application="hk3s-autoscaler",
         endpoint=config.hetzner.endpoint,
         fence=_fence(may_write),
         observe=_observer(metrics),

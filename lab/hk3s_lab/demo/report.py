@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 CREATE_SERVER = "/servers"
+CREATED = 201
+AUTOSCALER = "hk3s-autoscaler"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +49,13 @@ class Report:
     reaction_samples: list[float] = field(default_factory=list)
     join_samples: list[float] = field(default_factory=list)
     api_calls: dict[str, int] = field(default_factory=dict)
+    api_calls_per_server: float | None = None
     cost: Cost | None = None
     fallbacks: list[dict[str, Any]] = field(default_factory=list)
     left_after_destroy: list[str] = field(default_factory=list)
 
     def to_json(self) -> str:
         """Render the report; `reaction_seconds` is the worst sample, `join_seconds` the median."""
-        workers = sum(1 for s in self.servers if s["role"] == "worker")
         values = {
             "ok": not self.failures,
             "failures": self.failures,
@@ -65,9 +67,7 @@ class Report:
             "join_seconds": round(statistics.median(self.join_samples or [0.0]), 3),
             "join_samples": [round(s, 3) for s in self.join_samples],
             "api_calls": self.api_calls,
-            "api_calls_per_server": (
-                round(sum(self.api_calls.values()) / workers, 2) if workers else None
-            ),
+            "api_calls_per_server": self.api_calls_per_server,
             "cost": (
                 {**asdict(self.cost), "ratio": self.cost.ratio} if self.cost is not None else None
             ),
@@ -119,6 +119,15 @@ def count_calls(requests: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     """Count requests by method and path template, most frequent first."""
     calls = Counter(f"{r['method']} {r['template']}" for r in requests)
     return dict(calls.most_common())
+
+
+def calls_per_server(
+    requests: Iterable[Mapping[str, Any]], *, since: float, until: float
+) -> float | None:
+    """Divide the autoscaler's calls within a span by the servers that it created in it."""
+    own = [r for r in requests if r["agent"] == AUTOSCALER and since <= r["monotonic"] <= until]
+    created = sum(1 for r in own if is_create(r) and r["status"] == CREATED)
+    return round(len(own) / created, 2) if created else None
 
 
 def parse_log(lines: Iterable[str]) -> list[dict[str, Any]]:

@@ -69,6 +69,7 @@ class Story:
         self._namespace = next(d["metadata"]["name"] for d in self._workload if is_namespace(d))
         self._observer = Observer(self._namespace)
         self._phase = "starting"
+        self._asked_at = self._served_at = 0.0
 
     async def tell(self) -> report.Report:
         """Play all acts; what was made is destroyed even when an act failed."""
@@ -102,9 +103,11 @@ class Story:
         self._enter("grow: pending pods become servers")
         wanted = sum(d["spec"]["replicas"] for d in self._workload if is_scalable(d))
         self._report.pods_requested = wanted
+        self._asked_at = self._clock.monotonic()
         await self._kube("apply", "-f", str(self._script.workload_file))
         self._mark(f"{wanted} pods asked for")
         await self._until(f"{wanted} pods to run", lambda: self._running() >= wanted, GROW_SECONDS)
+        self._served_at = self._clock.monotonic()
         self._mark(f"all {wanted} pods run")
         await self._price_the_peak()
 
@@ -173,6 +176,9 @@ class Story:
         events = report.parse_log(self._autoscaler_lines())
         result.servers = report.describe_servers(await self._world.history())
         result.api_calls = report.count_calls(requests)
+        result.api_calls_per_server = report.calls_per_server(
+            requests, since=self._asked_at, until=self._served_at
+        )
         result.reaction_samples = report.reactions(events, requests)
         result.join_samples = report.joins(events)
         result.fallbacks = report.sold_out(requests)

@@ -103,6 +103,7 @@ class HttpServer:
             token=visit.token.project if visit.token else None,
             status=None if dropped else reply.status,
             code=dropped or reply.code,
+            agent=request.headers.get("User-Agent", "").partition("/")[0],
             ids=tuple(dict.fromkeys(visit.touched)),
         )
         self._log.add(entry)

@@ -28,6 +28,8 @@ class Entry:
     """None when the connection was dropped instead of an answer."""
     code: str | None
     """Error code, or `dropped_before` / `dropped_after`."""
+    agent: str
+    """First product of the User-Agent, such as `hk3s-autoscaler`."""
     ids: tuple[int, ...]
     """Resources and actions that the request created or named."""
 
