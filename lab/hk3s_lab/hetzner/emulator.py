@@ -8,12 +8,13 @@ from typing import Literal
 import structlog
 
 from hk3s_lab.clock import Clock
-from hk3s_lab.hetzner import facts, gate
+from hk3s_lab.hetzner import facts, gate, metadata
 from hk3s_lab.hetzner.control import Control
-from hk3s_lab.hetzner.events import MachineFacts, ServerEvent
+from hk3s_lab.hetzner.events import MachineFacts, PrivateNic, ServerEvent
 from hk3s_lab.hetzner.faults import Faults
 from hk3s_lab.hetzner.gate import Gate, Token
 from hk3s_lab.hetzner.http import HttpServer
+from hk3s_lab.hetzner.model.addresses import subnet_of
 from hk3s_lab.hetzner.model.catalog import Catalog, Supply
 from hk3s_lab.hetzner.model.project import Project
 from hk3s_lab.hetzner.model.records import Server
@@ -64,6 +65,7 @@ class Emulator:
             raise ValueError("speed must be positive")
         self._clock = clock
         self._subscribers: list[Callable[[ServerEvent], None]] = []
+        self._find_source: Callable[[str], int | None] = lambda _address: None
         self._timers: set[asyncio.Task[None]] = set()
         chances = Chances.seeded(seed)
         self._world = World(
@@ -84,6 +86,7 @@ class Emulator:
             control=Control(world=self._world, faults=faults, log=requests, clock=clock),
             request_log=requests,
             clock=clock,
+            metadata=self._answer_metadata,
         )
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
@@ -121,6 +124,31 @@ class Emulator:
             if network is not None:
                 return tuple((route.destination, route.gateway) for route in network.routes)
         return ()
+
+    def metadata(self, server_id: int, path: str) -> str | None:
+        """Return what a server reads at http://169.254.169.254/hetzner/v1 + `path`.
+
+        Paths are those of `hk3s_lab.hetzner.metadata`, `/userdata` and `/metadata/hostname` for
+        example; None where the service answers 404. Raises `KeyError` when the server is gone.
+        """
+        return metadata.answer(path, self.machine(server_id), self._describe)
+
+    def map_sources(self, find: Callable[[str], int | None]) -> None:
+        """Tell which server asks for metadata from which address, where its own does not tell."""
+        self._find_source = find
+
+    def _answer_metadata(self, path: str, header: str | None, address: str | None) -> str | None:
+        known = self._find_source(address) if address and header is None else None
+        header = header if known is None else str(known)
+        machine = metadata.asker(self.machines(), header=header, address=address)
+        return metadata.answer(path, machine, self._describe) if machine else None
+
+    def _describe(self, nic: PrivateNic) -> tuple[str, str]:
+        for project in self._world.projects.values():
+            network = project.networks.get(nic.network_id)
+            if network is not None:
+                return network.name, subnet_of(network, nic.ip) or network.ip_range
+        return "", nic.network_range
 
     def _live(self) -> Iterator[tuple[Project, Server]]:
         for project in list(self._world.projects.values()):

@@ -1,6 +1,7 @@
 """The socket side: aiohttp requests in, replies out, one log entry each."""
 
 import json
+from collections.abc import Callable
 from email.utils import format_datetime
 from urllib.parse import parse_qsl
 
@@ -8,7 +9,7 @@ import structlog
 from aiohttp import web
 
 from hk3s_lab.clock import Clock
-from hk3s_lab.hetzner import control, gate
+from hk3s_lab.hetzner import control, gate, metadata
 from hk3s_lab.hetzner.control import Control
 from hk3s_lab.hetzner.errors import ApiError, route_not_found
 from hk3s_lab.hetzner.faults import Effect
@@ -17,16 +18,26 @@ from hk3s_lab.hetzner.request_log import Entry, RequestLog
 
 log = structlog.get_logger("hetzner")
 
+Metadata = Callable[[str, str | None, str | None], str | None]
+"""From path, header and address of a request to the answer; None when there is none."""
+
 _SERVER_ERROR = 500
 _READS = ("GET", "HEAD")
 
 
 class HttpServer:
-    """Serves the API below /v1 and the control endpoint below /_lab on one port."""
+    """Serves the API below /v1, /_lab and the metadata below /hetzner/v1 on one port."""
 
     def __init__(
-        self, *, gate: Gate, control: Control, request_log: RequestLog, clock: Clock
+        self,
+        *,
+        gate: Gate,
+        control: Control,
+        request_log: RequestLog,
+        clock: Clock,
+        metadata: Metadata,
     ) -> None:
+        self._metadata = metadata
         self._gate = gate
         self._control = control
         self._log = request_log
@@ -56,12 +67,23 @@ class HttpServer:
         try:
             if path.startswith(f"{control.BASE}/"):
                 return await self._handle_control(request, path, raw)
+            if path.startswith(f"{metadata.BASE}/"):
+                return self._handle_metadata(request, path)
             return await self._handle_api(request, path, raw)
         except Exception:
             # The last line: clients still get an answer in the API's shape.
             log.exception("request.crashed", method=request.method, path=path)
             reply = failure(ApiError("server_error", "internal error of the emulator"), {})
             return self._respond(reply)
+
+    def _handle_metadata(self, request: web.BaseRequest, path: str) -> web.Response:
+        if request.method not in _READS:
+            return web.Response(status=405, text="method not allowed")
+        header = request.headers.get(metadata.SERVER_HEADER)
+        text = self._metadata(path.removeprefix(metadata.BASE), header, request.remote)
+        if text is None:
+            return web.Response(status=404, text="not found")
+        return web.Response(text=text)
 
     async def _handle_control(
         self, request: web.BaseRequest, path: str, raw: bytes | None
