@@ -14,6 +14,7 @@ from typing import Any
 CREATE_SERVER = "/servers"
 CREATED = 201
 AUTOSCALER = "hk3s-autoscaler"
+NO_CAPACITY = frozenset({"resource_unavailable", "placement_error"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,7 @@ class Report:
     api_calls_per_server: float | None = None
     cost: Cost | None = None
     fallbacks: list[dict[str, Any]] = field(default_factory=list)
+    creates_refused: int = 0
     left_after_destroy: list[str] = field(default_factory=list)
 
     def to_json(self) -> str:
@@ -72,6 +74,7 @@ class Report:
                 {**asdict(self.cost), "ratio": self.cost.ratio} if self.cost is not None else None
             ),
             "fallbacks": self.fallbacks,
+            "creates_refused": self.creates_refused,
             "left_after_destroy": self.left_after_destroy,
         }
         return json.dumps(values, indent=2) + "\n"
@@ -91,7 +94,10 @@ class Report:
                 f"cost      {self.cost.eur_per_hour_bought:.4f} EUR/h at the peak,"
                 f" {self.cost.ratio:.3f} times the lower bound"
             )
-        lines.append(f"fallbacks {len(self.fallbacks)} creates refused as sold out")
+        lines.append(
+            f"fallbacks {len(self.fallbacks)} servers bought as second choice,"
+            f" {self.creates_refused} creates refused as sold out"
+        )
         lines.append(f"left      {', '.join(self.left_after_destroy) or 'nothing'}")
         lines += [f"FAILED    {failure}" for failure in self.failures]
         return lines
@@ -167,13 +173,28 @@ def joins(events: Iterable[Mapping[str, Any]]) -> list[float]:
     return [float(e["seconds"]) for e in events if e.get("event") == "server.joined"]
 
 
-def sold_out(requests: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """List the creates that Hetzner refused for lack of capacity."""
-    return [
-        {"at": r["time"], "status": r["status"], "error": r["code"]}
-        for r in requests
-        if is_create(r) and r["code"] in {"resource_unavailable", "placement_error"}
-    ]
+def fallbacks(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """List the servers that were bought as another offering than the one first asked for."""
+    wanted: dict[str, str] = {}
+    found = []
+    for event in events:
+        if event.get("event") == "server.create":
+            wanted.setdefault(event["name"], event["offering"])
+        elif event.get("event") == "server.created" and event["fallback"]:
+            found.append(
+                {
+                    "name": event["name"],
+                    "pool": event["pool"],
+                    "wanted": wanted.get(event["name"]),
+                    "bought": event["offering"],
+                }
+            )
+    return found
+
+
+def count_refused(requests: Iterable[Mapping[str, Any]]) -> int:
+    """Count the creates that Hetzner refused for lack of capacity."""
+    return sum(is_create(r) and r["code"] in NO_CAPACITY for r in requests)
 
 
 def is_create(request: Mapping[str, Any]) -> bool:

@@ -181,7 +181,8 @@ class Story:
         )
         result.reaction_samples = report.reactions(events, requests)
         result.join_samples = report.joins(events)
-        result.fallbacks = report.sold_out(requests)
+        result.fallbacks = report.fallbacks(events)
+        result.creates_refused = report.count_refused(requests)
         for server in result.servers:
             public = server["public_ipv4"] or server["public_ipv6"]
             if server["role"] != "bastion" and public:
