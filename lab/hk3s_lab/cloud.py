@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import structlog
 
@@ -19,6 +19,8 @@ from hk3s_lab.errors import LabError
 from hk3s_lab.hetzner.emulator import Emulator, Stock
 from hk3s_lab.hetzner.events import MachineFacts
 from hk3s_lab.kubernetes.build import ensure_binary
+from hk3s_lab.linux.provider import Provider
+from hk3s_lab.machines.machine import Machine
 from hk3s_lab.machines.manager import Machines, MachineView
 from hk3s_lab.machines.site import Options, Site
 from hk3s_lab.proxy import Proxy
@@ -31,6 +33,8 @@ IMAGES: Mapping[str, str] = {"ghcr.io/hk3s/hk3s": "hk3s-autoscaler"}
 _TOKEN_BYTES = 32
 PROJECT = "lab"
 
+MachineKind = Literal["virtual", "linux"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabOptions:
@@ -38,6 +42,8 @@ class LabOptions:
 
     `speed` divides the durations of Hetzner's actions, `machines.speed` those of machines.
     `images` adds to the image table: name without tag -> argv prefix.
+    `kind`: `virtual` machines act their user-data out, `linux` ones boot with it (needs root, and
+    takes this process out of the host's network).
     """
 
     seed: int = 0
@@ -45,6 +51,7 @@ class LabOptions:
     port: int = 0
     stock: Stock = "all"
     stock_overrides: Mapping[str, bool] = field(default_factory=dict)
+    kind: MachineKind = "virtual"
     machines: Options = field(default_factory=Options)
     images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -72,6 +79,7 @@ class LabCloud:
         self._emulator: Emulator | None = None
         self._machines: Machines | None = None
         self._proxy: Proxy | None = None
+        self.linux: Provider | None = None
         self.directory = directory or Path(tempfile.mkdtemp(prefix="hk3s-lab-"))
         self.token = secrets.token_hex(_TOKEN_BYTES)
         self.endpoint = ""
@@ -101,10 +109,15 @@ class LabCloud:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a user of the lab sets: HCLOUD_ENDPOINT, HCLOUD_TOKEN, HTTP_PROXY, NO_PROXY."""
+        """What a user of the lab sets: HCLOUD_ENDPOINT, HCLOUD_TOKEN, HTTP_PROXY, NO_PROXY.
+
+        With Linux machines there is no proxy: this process is in their Internet.
+        """
+        hetzner = {"HCLOUD_ENDPOINT": self.endpoint, "HCLOUD_TOKEN": self.token}
+        if self._options.kind == "linux":
+            return hetzner
         return {
-            "HCLOUD_ENDPOINT": self.endpoint,
-            "HCLOUD_TOKEN": self.token,
+            **hetzner,
             "HTTP_PROXY": self.proxy_url,
             "NO_PROXY": "localhost,127.0.0.1,127.0.0.0/8",
         }
@@ -136,6 +149,8 @@ class LabCloud:
             await asyncio.gather(self._binary, return_exceptions=True)
         if self._machines is not None:
             await self._machines.stop()
+        if self.linux is not None:
+            await self.linux.stop()
         if self._proxy is not None:
             await self._proxy.stop()
         if self._emulator is not None:
@@ -143,6 +158,7 @@ class LabCloud:
         if self._addresses is not None:
             self._addresses.close()
         self._machines = self._proxy = self._emulator = self._addresses = self._binary = None
+        self.linux = None
         if not self._keep:
             shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -151,14 +167,18 @@ class LabCloud:
         options = self._options
         # Built or found while the first servers are being ordered.
         self._binary = asyncio.create_task(ensure_binary(self._progress, clock=self._clock))
+        machines = replace(options.machines, images=self._images())
+        if options.kind == "linux":
+            await self._start_linux(machines)
         self._addresses = Addresses()
+        linux = self.linux
         self._emulator = Emulator(
             clock=self._clock,
             seed=options.seed,
             speed=options.speed,
             stock=options.stock,
             stock_overrides=options.stock_overrides,
-            public_addresses=self._addresses.public(),
+            public_addresses=linux.public_addresses() if linux else self._addresses.public(),
             tokens={self.token: PROJECT},
         )
         site = Site(
@@ -166,15 +186,33 @@ class LabCloud:
             addresses=self._addresses,
             clock=self._clock,
             directory=self.directory,
-            options=replace(options.machines, images=self._images()),
+            options=machines,
         )
-        self._machines = Machines(site, self._find_binary)
+        make = linux.make if linux else Machine
+        self._machines = Machines(site, self._find_binary, make)
         self._emulator.subscribe(self._machines.handle)
+        if linux:
+            linux.attach(self._emulator)
+            self._emulator.subscribe(linux.handle)
         self._proxy = Proxy(site.resolve)
         await self._proxy.start("127.0.0.1")
         self.proxy_url = self._proxy.url
-        self.endpoint = await self._emulator.start(port=options.port)
+        host = linux.host if linux else "127.0.0.1"
+        self.endpoint = await self._emulator.start(host, options.port)
         log.info("lab.started", endpoint=self.endpoint, directory=str(self.directory))
+
+    async def _start_linux(self, machines: Options) -> None:
+        linux = Provider(
+            directory=self.directory,
+            clock=self._clock,
+            options=machines,
+            progress=self._progress,
+            temporary=None if self._keep else self.directory,
+        )
+        # Whatever is fetched from the real Internet comes before the leave from it.
+        binary = await self._find_binary()
+        await linux.start(binary)
+        self.linux = linux
 
     async def _find_binary(self) -> Path:
         if self._binary is None:
