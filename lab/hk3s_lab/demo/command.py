@@ -4,20 +4,23 @@ import asyncio
 import logging
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import structlog
 import typer
+import yaml
 from rich.console import Console
 
 from hk3s_lab.clock import RealClock
-from hk3s_lab.cloud import LabCloud, LabOptions
+from hk3s_lab.cloud import LabCloud, LabOptions, MachineKind
 from hk3s_lab.demo.story import Script, Story
 from hk3s_lab.demo.view import open_view
 from hk3s_lab.demo.world import World
 from hk3s_lab.errors import LabError
 from hk3s_lab.kubernetes.build import ensure_binary
+from hk3s_lab.linux.internet import LAPTOP
 from hk3s_lab.machines.site import Options
 
 NODE_GRACE_SECONDS = 8
@@ -37,6 +40,10 @@ def demo_command(
         Path, typer.Option(help="Where logs, state and kubeconfig go; emptied first.")
     ] = Path("build/demo"),
     seed: Annotated[int, typer.Option(help="One seed, one course of chance.")] = 7,
+    machines: Annotated[
+        MachineKind,
+        typer.Option(help="`linux` boots every server as a real Debian; needs root."),
+    ] = "virtual",
     sold_out: Annotated[
         str, typer.Option(help="TYPE/LOCATION that is refused although it is listed.")
     ] = "cx33/fsn1",
@@ -56,7 +63,7 @@ def demo_command(
         sold_out=sold_out,
     )
     try:
-        text, ok = asyncio.run(_play(script, seed, console))
+        text, ok = asyncio.run(_play(script, seed, console, machines))
     except LabError as error:
         Console(stderr=True).print(f"hk3s-lab demo: {error.message}", markup=False)
         Console(stderr=True).print(f"fix: {error.fix}", markup=False)
@@ -71,7 +78,7 @@ def demo_command(
         raise typer.Exit(1)
 
 
-async def _play(script: Script, seed: int, console: Console) -> tuple[str, bool]:
+async def _play(script: Script, seed: int, console: Console, kind: MachineKind) -> tuple[str, bool]:
     for path in (script.cluster_file, script.workload_file):
         if not path.exists():
             raise LabError(f"{path} does not exist", "run it where hk3s was cloned, or name files")
@@ -81,7 +88,9 @@ async def _play(script: Script, seed: int, console: Console) -> tuple[str, bool]
     _log_to(script.directory / "lab.log")
     binary = await ensure_binary(lambda line: console.print(line, markup=False))
     machines = Options(seed=seed, node_monitor_grace_seconds=NODE_GRACE_SECONDS)
-    options = LabOptions(seed=seed, machines=machines)
+    options = LabOptions(seed=seed, machines=machines, kind=kind)
+    if kind == "linux":
+        script = for_linux(script)
     async with LabCloud(options, directory=script.directory) as cloud:
         world = World(cloud)
         await world.load()
@@ -96,6 +105,18 @@ async def _play(script: Script, seed: int, console: Console) -> tuple[str, bool]
             result = await story.tell()
     _summarise(console, result.summary())
     return result.to_json(), not result.failures
+
+
+def for_linux(script: Script) -> Script:
+    """Return the script with a cluster that admits callers from the lab's Internet.
+
+    Virtual machines are reached over loopback, booted ones over a network.
+    """
+    cluster = yaml.safe_load(script.cluster_file.read_text(encoding="utf-8"))
+    cluster["bastion"]["allowedCidrs"] = [f"{LAPTOP}/32"]
+    path = script.directory / "cluster.yaml"
+    path.write_text(yaml.safe_dump(cluster, sort_keys=False), encoding="utf-8")
+    return replace(script, cluster_file=path)
 
 
 def _log_to(path: Path) -> None:
