@@ -294,12 +294,16 @@ class Cluster(Protocol):
         """Set or clear the annotation that says since when a node is not needed."""
         ...
 
+    async def mark_replacing(self, node: str, since: datetime | None, reason: str) -> None:
+        """Set or clear the annotations that say since when and why a node is being replaced."""
+        ...
+
     async def cordon(self, node: str, reason: str, since: datetime) -> None:
         """Exclude from load balancers, mark as draining with the reason, make unschedulable."""
         ...
 
     async def uncordon(self, node: str) -> None:
-        """Undo `cordon`."""
+        """Undo `cordon`, and what was noted before it: the node is in service as any other."""
         ...
 
     async def evict(self, pod: Pod) -> None:

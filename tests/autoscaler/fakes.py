@@ -354,6 +354,10 @@ class FakeCluster(_Faulty):
         self._enter("mark_unneeded")
         self._change(node, unneeded_since=since)
 
+    async def mark_replacing(self, node: str, since: datetime | None, reason: str) -> None:
+        self._enter("mark_replacing")
+        self._change(node, replacing_since=since, replacing_reason=reason)
+
     async def cordon(self, node: str, reason: str, since: datetime) -> None:
         self._enter("cordon")
         self._check_leader()
@@ -361,7 +365,15 @@ class FakeCluster(_Faulty):
 
     async def uncordon(self, node: str) -> None:
         self._enter("uncordon")
-        self._change(node, unschedulable=False, draining_since=None, draining_reason="")
+        self._change(
+            node,
+            unschedulable=False,
+            draining_since=None,
+            draining_reason="",
+            unneeded_since=None,
+            replacing_since=None,
+            replacing_reason="",
+        )
 
     async def evict(self, pod: Pod) -> None:
         self._enter("evict")

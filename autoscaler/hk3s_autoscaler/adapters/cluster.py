@@ -165,6 +165,12 @@ class KubeCluster:
         text = None if since is None else convert.rfc3339(since)
         await self._patch_node(node, {"metadata": {"annotations": {labels.UNNEEDED_SINCE: text}}})
 
+    async def mark_replacing(self, node: str, since: datetime | None, reason: str) -> None:
+        """Set or clear the annotations of a replacement."""
+        text = None if since is None else convert.rfc3339(since)
+        notes = {labels.REPLACING_SINCE: text, labels.REPLACING_REASON: text and reason}
+        await self._patch_node(node, {"metadata": {"annotations": notes}})
+
     async def cordon(self, node: str, reason: str, since: datetime) -> None:
         """Begin a removal: one patch, so that no half of it can be seen."""
         await self._patch_node(
@@ -188,7 +194,13 @@ class KubeCluster:
             {
                 "metadata": {
                     "labels": {labels.EXCLUDE_FROM_LOAD_BALANCERS: None},
-                    "annotations": {labels.DRAIN_REASON: None, convert.DRAINING_SINCE: None},
+                    "annotations": {
+                        labels.DRAIN_REASON: None,
+                        convert.DRAINING_SINCE: None,
+                        labels.UNNEEDED_SINCE: None,
+                        labels.REPLACING_SINCE: None,
+                        labels.REPLACING_REASON: None,
+                    },
                 },
                 "spec": {"unschedulable": None},
             },

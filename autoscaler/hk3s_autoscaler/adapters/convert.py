@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast, get_args
 
 import msgspec
@@ -22,7 +22,7 @@ from hk3s_autoscaler.model.pod import (
 from hk3s_autoscaler.model.podspec import PodSpecError, pod_spec
 from hk3s_autoscaler.model.resources import Resources
 from hk3s_autoscaler.model.selectors import Operator, Requirement
-from hk3s_kube import labels, objects
+from hk3s_kube import duration, labels, objects
 
 DRAINING_SINCE = "hk3s.dev/draining-since"
 """RFC 3339 time at which a removal began; on the Node, so that a restart forgets nothing."""
@@ -48,7 +48,7 @@ def pod(item: objects.Pod) -> Pod:
         spec=_spec(spec),
         created_at=created_at,
         labels=tuple(sorted(meta.labels.items())),
-        owner=_owner(meta.owner_references),
+        owner=_owner(meta),
         node=spec.node_name,
         nominated_node=status.nominated_node_name,
         phase=cast("Any", status.phase if status.phase in _PHASES else "Pending"),
@@ -60,7 +60,14 @@ def pod(item: objects.Pod) -> Pod:
         mirror=labels.MIRROR_POD in meta.annotations,
         local_storage=_local_storage(item),
         safe_to_evict=_flag(meta.annotations.get(labels.SAFE_TO_EVICT)),
+        evict_on_completion=meta.annotations.get(labels.SAFE_TO_EVICT) == "on-completion",
         do_not_disrupt=_flag(meta.annotations.get(labels.KARPENTER_DO_NOT_DISRUPT)) is True,
+        protected_until=_protected_until(item, created_at),
+        grace=timedelta(
+            seconds=30
+            if spec.termination_grace_period_seconds is None
+            else spec.termination_grace_period_seconds
+        ),
     )
 
 
@@ -87,6 +94,9 @@ def node(item: objects.Node, cluster: str) -> Node:
         unneeded_since=_noted_time(notes.get(labels.UNNEEDED_SINCE)),
         draining_since=_noted_time(notes.get(DRAINING_SINCE)),
         draining_reason=notes.get(labels.DRAIN_REASON, ""),
+        replacing_since=_noted_time(notes.get(labels.REPLACING_SINCE)),
+        replacing_reason=notes.get(labels.REPLACING_REASON, ""),
+        kubelet_version=item.status.node_info.kubelet_version,
         is_master=is_master(item),
         do_not_disrupt=_flag(notes.get(labels.KARPENTER_DO_NOT_DISRUPT)) is True
         or _flag(notes.get(labels.SCALE_DOWN_DISABLED)) is True,
@@ -169,8 +179,20 @@ def _local_storage(item: objects.Pod) -> tuple[str, ...]:
     )
 
 
-def _owner(references: Iterable[objects.OwnerReference]) -> Owner | None:
-    for reference in references:
+def _protected_until(item: objects.Pod, created_at: datetime) -> datetime | None:
+    """Read `do-not-disrupt: 4h`, which Karpenter counts from the pod's start."""
+    text = item.metadata.annotations.get(labels.KARPENTER_DO_NOT_DISRUPT, "")
+    try:
+        return (item.status.start_time or created_at) + duration.parse(text)
+    except ValueError:
+        return None
+
+
+def _owner(meta: objects.ObjectMeta) -> Owner | None:
+    if _flag(meta.annotations.get(labels.DAEMONSET_POD)):
+        # Of some other controller that works like a DaemonSet.
+        return Owner(kind="DaemonSet", name=meta.name, uid=meta.uid)
+    for reference in meta.owner_references:
         if reference.controller:
             return Owner(kind=reference.kind, name=reference.name, uid=reference.uid)
     return None

@@ -109,6 +109,11 @@ class DryRunCluster(KubeCluster):
         """Say so."""
         _log.info("would.mark_unneeded", node=node, since=since and since.isoformat())
 
+    async def mark_replacing(self, node: str, since: datetime | None, reason: str) -> None:
+        """Say so."""
+        when = since and since.isoformat()
+        _log.info("would.mark_replacing", node=node, since=when, reason=reason)
+
     async def cordon(self, node: str, reason: str, since: datetime) -> None:
         """Say so."""
         _log.info("would.cordon", node=node, reason=reason, since=since.isoformat())

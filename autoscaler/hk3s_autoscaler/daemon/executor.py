@@ -20,6 +20,7 @@ from hk3s_autoscaler.planning.actions import (
     DeleteServer,
     DrainNode,
     FinishServer,
+    MarkReplacing,
     MarkUnneeded,
     OpenNode,
     UncordonNode,
@@ -31,6 +32,7 @@ OnMachine = (
     FinishServer
     | OpenNode
     | MarkUnneeded
+    | MarkReplacing
     | CordonNode
     | UncordonNode
     | DrainNode
@@ -162,6 +164,8 @@ class Executor:
                 await self._open(action, snapshot)
             case MarkUnneeded():
                 await kit.cluster.mark_unneeded(action.node, action.since)
+            case MarkReplacing():
+                await kit.cluster.mark_replacing(action.node, action.since, action.why or "")
             case CordonNode():
                 await self._cordon(action, snapshot)
             case UncordonNode():
@@ -217,7 +221,13 @@ def _subject(action: OnMachine) -> str:
         case FinishServer() | DeleteServer():
             return action.name
         case (
-            OpenNode() | MarkUnneeded() | CordonNode() | UncordonNode() | DrainNode() | DeleteNode()
+            OpenNode()
+            | MarkUnneeded()
+            | MarkReplacing()
+            | CordonNode()
+            | UncordonNode()
+            | DrainNode()
+            | DeleteNode()
         ):
             return action.node
         case _:

@@ -10,13 +10,13 @@ from hk3s_autoscaler.planning.actions import DeleteNode, DeleteServer, DrainNode
 from hk3s_autoscaler.planning.reasons import Code
 from hk3s_autoscaler.ports import Changed, EvictionBlocked
 
-DRAINED = frozenset({Code.EMPTY, Code.UNDERUTILIZED, Code.REPLACED})
+DRAINED = frozenset({Code.EMPTY, Code.UNDERUTILIZED, Code.REPLACED, Code.DRIFTED, Code.EXPIRED})
 """Reasons after which a server goes only once its node is cordoned, empty and free of volumes."""
 
 NEVER_JOINED = frozenset({Code.JOIN_TIMED_OUT, Code.JOIN_FAILED, Code.TOKEN_EXPIRED})
-"""Reasons that a Ready node refutes."""
+"""Reasons that a Ready node refutes, and that speak against its pool's settings."""
 
-_REPLACED = NEVER_JOINED | {Code.REPLACED}
+_REPLACED = NEVER_JOINED | {Code.REPLACED, Code.NODE_LOST}
 
 _log = logger("removal")
 
@@ -33,13 +33,13 @@ async def drain(kit: Kit, action: DrainNode) -> str:
     if not node.unschedulable:
         raise Changed(f"{action.node} is not cordoned any more")
     live = [pod for pod in await kit.cluster.pods_on(action.node) if is_in_the_way(pod)]
-    newcomers = [pod.key for pod in live if pod.key not in action.pods and pod.deleted_at is None]
+    known = (*action.pods, *action.later)
+    newcomers = [pod.key for pod in live if pod.key not in known and pod.deleted_at is None]
     if newcomers:
         raise Changed(f"{action.node} got {newcomers[0]} meanwhile")
     blocked = ""
-    for pod in live:
-        if pod.deleted_at is not None:
-            continue
+    now = [pod for pod in live if pod.deleted_at is None and pod.key in action.pods]
+    for pod in sorted(now, key=lambda pod: action.pods.index(pod.key)):
         try:
             await kit.cluster.evict(pod)
         except EvictionBlocked as error:
@@ -130,6 +130,8 @@ async def _check_node(kit: Kit, action: DeleteServer, node: Node, server: Server
         raise Changed(f"{node.name} runs on server {node.server_id}")
     if action.reason.code in NEVER_JOINED and node.ready:
         raise Changed(f"{node.name} joined meanwhile")
+    if action.reason.code is Code.NODE_LOST and node.ready:
+        raise Changed(f"{node.name} answers again")
     if action.reason.code is Code.ORPHANED_SERVER:
         raise Changed(f"{node.name} has a Node")
     if action.reason.code not in DRAINED:

@@ -1,7 +1,7 @@
 """Pods and what they ask of a node."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from hk3s_autoscaler.model.resources import Resources
@@ -79,7 +79,8 @@ class Pod:
     wants to put it after a preemption.
     `mirror` marks static pods; `local_storage` names volumes that would be lost with the node;
     `safe_to_evict` and `do_not_disrupt` are the annotations users of cluster-autoscaler and
-    Karpenter know.
+    Karpenter know; `evict_on_completion` is the third value of the former, `protected_until` the
+    end of the latter when it was given as a duration. `grace` is how long the pod may take to end.
     """
 
     key: PodKey
@@ -97,7 +98,10 @@ class Pod:
     mirror: bool = False
     local_storage: tuple[str, ...] = ()
     safe_to_evict: bool | None = None
+    evict_on_completion: bool = False
     do_not_disrupt: bool = False
+    protected_until: datetime | None = None
+    grace: timedelta = timedelta(seconds=30)
 
     @property
     def is_daemon(self) -> bool:

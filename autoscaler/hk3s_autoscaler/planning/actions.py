@@ -6,7 +6,7 @@ from typing import Literal
 
 from hk3s_autoscaler.model.offering import OfferingKey
 from hk3s_autoscaler.model.pod import PodKey
-from hk3s_autoscaler.planning.reasons import Reason
+from hk3s_autoscaler.planning.reasons import Code, Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +58,16 @@ class MarkUnneeded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MarkReplacing:
+    """Note on the Node since when and why another server takes over; `since=None` undoes it."""
+
+    node: str
+    since: datetime | None
+    why: Code | None
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CordonNode:
     """Begin to remove a node: no new pods, no new connections of external load balancers."""
 
@@ -75,10 +85,14 @@ class UncordonNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrainNode:
-    """Evict the pods that are still on a cordoned node."""
+    """Evict the pods that are still on a cordoned node, in this order.
+
+    `later` are those that wait until the others are gone, or for their own end.
+    """
 
     node: str
     pods: tuple[PodKey, ...]
+    later: tuple[PodKey, ...] = ()
     reason: Reason
 
 
@@ -107,6 +121,7 @@ Action = (
     | FinishServer
     | OpenNode
     | MarkUnneeded
+    | MarkReplacing
     | CordonNode
     | UncordonNode
     | DrainNode

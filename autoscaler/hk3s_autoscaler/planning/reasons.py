@@ -49,6 +49,7 @@ class Code(StrEnum):
     RECENTLY_BUSY = "RecentlyBusy"
     HOUR_PAID = "HourPaidUntil"
     DISRUPTION_NEVER = "DisruptionNever"
+    DISRUPTION_WHEN_EMPTY = "DisruptionWhenEmpty"
     DO_NOT_DISRUPT = "DoNotDisrupt"
     BLOCKED_BY_PDB = "BlockedByPdb"
     BLOCKED_BY_POD = "BlockedByPod"

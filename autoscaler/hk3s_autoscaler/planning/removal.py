@@ -1,14 +1,25 @@
 """Removals that have begun: what each of them needs next, or what takes it back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 from hk3s_autoscaler.model.node import Node, Server
+from hk3s_autoscaler.model.nodepool import NodePool
+from hk3s_autoscaler.model.pod import Pod
 from hk3s_autoscaler.planning.actions import DeleteServer, DrainNode, UncordonNode
+from hk3s_autoscaler.planning.drainability import Guard, do_not_disrupt
 from hk3s_autoscaler.planning.lifecycle import Phase
 from hk3s_autoscaler.planning.reasons import Code, Reason
+from hk3s_autoscaler.planning.rehearsal import homeless
 from hk3s_autoscaler.planning.world import GOING, Worker, World
 
 RemovalStep = UncordonNode | DrainNode | DeleteServer
+
+PATIENCE = timedelta(minutes=20)
+"""A drain that pods or budgets hold up for so long is taken back, unless the pool sets a limit."""
+
+CRITICAL = 2_000_000_000
+"""Priority of system-cluster-critical: such pods are evicted when the others are gone."""
 
 _Next = tuple[RemovalStep | None, Reason]
 
@@ -20,52 +31,101 @@ def removals(
 
     `taken_back` names those that pending pods want, `doomed` those that go in another way.
     """
-    for worker in world.workers:
+    draining = [w for w in world.workers if w.phase is Phase.DRAINING and w.name not in doomed]
+    without_place = homeless(world) if draining else frozenset()
+    for worker in draining:
         node, server = worker.node, worker.server
-        if worker.phase is not Phase.DRAINING or node is None or server is None:
+        if node is None or server is None:
             continue
-        if worker.name not in doomed:
-            wanted = worker.name in taken_back
-            step, reason = _back(world, node, wanted=wanted) or _on(world, node, server)
-            yield worker, step, reason
+        pool = world.pools.get(worker.pool)
+        pods = _leftovers(world, node)
+        back = _back(world, node, pods, wanted=worker.name in taken_back)
+        if back is None and any(pod.key in without_place for pod in pods):
+            back = _uncordon(node, Code.NO_LONGER_UNNEEDED, "its pods fit nowhere else any more")
+        step, reason = back or _on(world, pool, node, server, pods)
+        yield worker, step, reason
 
 
-def _back(world: World, node: Node, *, wanted: bool) -> _Next | None:
+def _leftovers(world: World, node: Node) -> tuple[Pod, ...]:
+    """Pods that must be gone before the server may go."""
+    return (*world.occupants(node.name), *world.expendable_by_node.get(node.name, ()))
+
+
+def _back(world: World, node: Node, pods: Sequence[Pod], *, wanted: bool) -> _Next | None:
     """Take the removal of an empty node back when it turns out to be needed."""
-    arrived = [pod for pod in world.occupants(node.name) if pod.deleted_at is None]
     if wanted:
-        reason = Reason(Code.NO_LONGER_UNNEEDED, "pending pods fit on it")
-    elif arrived and node.draining_reason == Code.EMPTY:
-        reason = Reason(Code.NO_LONGER_UNNEEDED, f"{arrived[0].key} came before it was cordoned")
-    else:
-        return None
-    return UncordonNode(node=node.name, reason=reason), reason
+        return _uncordon(node, Code.NO_LONGER_UNNEEDED, "pending pods fit on it")
+    arrived = [p for p in pods if p.deleted_at is None and not world.is_expendable(p)]
+    if arrived and node.draining_reason == Code.EMPTY:
+        words = f"{arrived[0].key} came before it was cordoned"
+        return _uncordon(node, Code.NO_LONGER_UNNEEDED, words)
+    return None
 
 
-def _on(world: World, node: Node, server: Server) -> _Next:
+def _on(
+    world: World, pool: NodePool | None, node: Node, server: Server, pods: Sequence[Pod]
+) -> _Next:
     """Evict what is left, wait for pods to end and volumes to be detached, delete the server."""
     why = _reason(node, "its removal is under way")
     if world.frozen_for:
         return None, Reason(Code.FROZEN, world.frozen_for)
-    pods = (*world.occupants(node.name), *world.expendable_by_node.get(node.name, ()))
-    evictable = tuple(pod.key for pod in pods if pod.deleted_at is None)
-    if evictable:
-        return DrainNode(node=node.name, pods=evictable, reason=why), why
+    if server.status in GOING:
+        return None, why
+    since = node.draining_since or world.now
+    limit = pool.termination_grace_period if pool is not None else None
+    if limit is not None and since + limit <= world.now and (pods or node.attached_volumes):
+        words = f"its drain reached the limit of {limit} with {len(pods)} pods left"
+        return _delete(node, server, Reason(Code.DRAIN_DEADLINE, words))
+    first, later = _order(world, pods)
+    if (first or later) and limit is None and since + PATIENCE <= world.now:
+        stuck = (*first, *later)[0].key
+        words = f"{stuck} could not be evicted within {PATIENCE // timedelta(minutes=1)} minutes"
+        return _uncordon(node, Code.DRAIN_STUCK, words)
+    if first:
+        keys = tuple(pod.key for pod in first)
+        rest = tuple(pod.key for pod in later)
+        return DrainNode(node=node.name, pods=keys, later=rest, reason=why), why
+    if later:
+        return None, Reason(Code.DO_NOT_DISRUPT, f"{later[0].key} is waited for")
     if pods:
         return None, Reason(Code.IN_USE, f"{len(pods)} pods are ending")
     if node.attached_volumes:
         return None, Reason(Code.IN_USE, f"{node.attached_volumes} volumes are still attached")
-    if server.status in GOING:
-        return None, why
-    gone = _reason(node, "nothing is left on it")
+    return _delete(node, server, _reason(node, "nothing is left on it"))
+
+
+def _order(world: World, pods: Sequence[Pod]) -> tuple[list[Pod], list[Pod]]:
+    """Who is evicted now, least important first, and who waits.
+
+    Critical pods wait for the others to be gone, as others may need them to end in good order.
+    Protected ones wait for their own end, or for the drain's.
+    """
+    guard = Guard(world)
+    alive = sorted(
+        (pod for pod in pods if pod.deleted_at is None), key=lambda p: (p.spec.priority, p.key)
+    )
+    protected = [pod for pod in alive if do_not_disrupt(pod, guard) is not None]
+    free = [pod for pod in alive if pod not in protected]
+    ordinary = [pod for pod in free if pod.spec.priority < CRITICAL]
+    if ordinary or any(pod.spec.priority < CRITICAL for pod in pods):
+        return ordinary, [p for p in alive if p not in ordinary]
+    return free, protected
+
+
+def _uncordon(node: Node, code: Code, words: str) -> _Next:
+    reason = Reason(code, words)
+    return UncordonNode(node=node.name, reason=reason), reason
+
+
+def _delete(node: Node, server: Server, reason: Reason) -> _Next:
     step = DeleteServer(
         server_id=server.server_id,
         name=server.name,
         pool=server.pool,
         node=node.name,
-        reason=gone,
+        reason=reason,
     )
-    return step, gone
+    return step, reason
 
 
 def _reason(node: Node, words: str) -> Reason:

@@ -46,9 +46,10 @@ def plan_repair(world: World) -> Repair:
     if world.config.paused:
         return Repair()
     failed = tuple(_failed(world))
+    lost = _lost(world)
     orphans = _guarded(world, tuple(_orphans(world)))
-    wanted = (*failed, *_vanished(world), *orphans.deletes)
-    reports = orphans.nodes
+    wanted = (*failed, *lost.deletes, *_vanished(world), *orphans.deletes)
+    reports = (*lost.nodes, *orphans.nodes)
     if world.frozen_for:
         reason = Reason(Code.FROZEN, world.frozen_for)
         names = Repair(deletes=wanted).doomed
@@ -118,6 +119,48 @@ def _failure(
     if deadline <= world.now:
         return Reason(Code.JOIN_TIMED_OUT, f"not a Ready node by {deadline:%H:%M} UTC{said}")
     return None
+
+
+def _lost(world: World) -> Repair:
+    """Workers whose Node was Ready and has long not been; more than a share of a pool are spared.
+
+    Then the fault is more likely in what they have in common than in each of them.
+    """
+    deletes, reports = [], []
+    for pool in sorted({worker.pool for worker in world.workers}):
+        own = [worker for worker in world.workers if worker.pool == pool]
+        lost = [
+            worker for worker in own if worker.phase is Phase.LOST and worker.server is not None
+        ]
+        most = max(1, -(-len(own) * world.config.max_lost_share_percent // 100))
+        for worker in lost:
+            node, server = worker.node, worker.server
+            if node is None or server is None or server.status in GOING:
+                continue
+            since, until = (
+                _lost_since(world, node),
+                _lost_since(world, node) + world.config.lost_after,
+            )
+            if node.do_not_disrupt:
+                words = "it does not answer, and is annotated do-not-disrupt"
+                reports.append(_report(worker, Reason(Code.DO_NOT_DISRUPT, words)))
+            elif len(lost) > most:
+                words = (
+                    f"{len(lost)} of {len(own)} nodes of pool {pool} do not answer: none is deleted"
+                )
+                reports.append(_report(worker, Reason(Code.TOO_MANY_LOST, words)))
+            elif until <= world.now:
+                words = f"it has not been Ready since {since:%H:%M} UTC"
+                deletes.append(_delete(worker, server, Reason(Code.NODE_LOST, words)))
+            else:
+                words = f"it is not Ready; it is given up at {until:%H:%M} UTC"
+                reports.append(_report(worker, Reason(Code.NODE_LOST, words)))
+    return Repair(deletes=tuple(deletes), nodes=tuple(reports))
+
+
+def _lost_since(world: World, node: Node) -> datetime:
+    since = node.not_ready_since or node.created_at
+    return max(since, world.snapshot.healthy_since or since)
 
 
 def _vanished(world: World) -> Iterator[DeleteNode]:

@@ -108,7 +108,7 @@ class TestJoining:
 
     def test_a_node_that_was_ready_before_is_not(self) -> None:
         old = server("s")
-        silent = node(old, ready=False, not_ready_since=NOW - minutes(10), ready_since=None)
+        silent = node(old, ready=False, not_ready_since=NOW - minutes(9), ready_since=None)
 
         assert deleted(beside(old, nodes=(silent,))) == []
 

@@ -83,7 +83,7 @@ class TestSteps:
         )
 
     def test_a_node_in_use_is_kept(self) -> None:
-        assert kept_for(world(IDLE, pod(node="s"))) is Code.IN_USE
+        assert kept_for(world(IDLE, pod(node="s"))) is Code.NO_PLACE
 
     def test_the_mark_is_cleared_when_a_pod_comes(self) -> None:
         unmark = only(world(MARKED, pod(node="s")))
@@ -133,7 +133,16 @@ class TestSteps:
     def test_a_removal_for_another_reason_evicts_instead(self) -> None:
         running = pod(node="s")
 
-        drain = only(world(replace(DRAINING, draining_reason="Underutilized"), running))
+        other = server("other")
+        leaving = world(replace(DRAINING, draining_reason="Underutilized"), running)
+        leaving = replace(
+            leaving,
+            servers=(*leaving.servers, other),
+            nodes=(*leaving.nodes, node(other)),
+            pods=(running, pod(node="other")),
+        )
+
+        (drain,) = plan(leaving, CONFIG, NOW).actions
 
         assert isinstance(drain, DrainNode)
         assert drain.pods == (running.key,)

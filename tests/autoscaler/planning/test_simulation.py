@@ -30,6 +30,7 @@ from hk3s_autoscaler.planning.actions import (
     DeleteServer,
     DrainNode,
     FinishServer,
+    MarkReplacing,
     MarkUnneeded,
     UncordonNode,
 )
@@ -111,6 +112,10 @@ class Simulation:
         match action:
             case MarkUnneeded():
                 self._change(action.node, unneeded_since=action.since)
+            case MarkReplacing():
+                self._change(
+                    action.node, replacing_since=action.since, replacing_reason=action.why or ""
+                )
             case CordonNode():
                 self._change(
                     action.node,
@@ -120,7 +125,13 @@ class Simulation:
                 )
             case UncordonNode():
                 self._change(
-                    action.node, unschedulable=False, draining_since=None, draining_reason=""
+                    action.node,
+                    unschedulable=False,
+                    draining_since=None,
+                    draining_reason="",
+                    unneeded_since=None,
+                    replacing_since=None,
+                    replacing_reason="",
                 )
             case DrainNode():
                 for key in action.pods:

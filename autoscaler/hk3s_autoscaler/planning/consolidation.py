@@ -1,0 +1,312 @@
+"""Which servers the workload could do without, and which few new ones would be cheaper.
+
+Everything is tried by rehearsal, in an order that does not change while the world does not: what
+was marked in one loop is found again in the next. Work is bounded by a number of rehearsals.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from hk3s_autoscaler.model.resources import Resources, total
+from hk3s_autoscaler.planning.actions import CreateServer
+from hk3s_autoscaler.planning.candidates import Candidate, Outlook
+from hk3s_autoscaler.planning.capacity import capacity
+from hk3s_autoscaler.planning.reasons import Code, Reason
+from hk3s_autoscaler.planning.rehearsal import Rehearsal, rehearse
+from hk3s_autoscaler.planning.savings import BOOT, HOUR, hours_spared, monthly
+from hk3s_autoscaler.planning.supply import offers
+from hk3s_autoscaler.planning.world import World
+
+_REMOVALS_TRIED = 24
+_SETS_TRIED = 16
+_SINGLES_TRIED = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """Several servers for fewer or cheaper ones; `saving` is in micro-euro a month."""
+
+    removed: tuple[Candidate, ...]
+    creates: tuple[CreateServer, ...]
+    saving: int
+
+    @property
+    def score(self) -> int:
+        """What is saved beyond what each drain has to be worth."""
+        worth = sum(c.pool.disruption.min_savings_micro_eur_per_month for c in self.removed)
+        return self.saving - worth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consolidation:
+    """What may go.
+
+    `spare` fit into what is there, all together; `targets` are the nodes that would take their pods
+    in. `exchange` is the best purchase in place of others. `kept` says why the rest stays.
+    """
+
+    spare: tuple[Candidate, ...] = ()
+    targets: frozenset[str] = frozenset()
+    exchange: Exchange | None = None
+    kept: tuple[tuple[str, Reason], ...] = ()
+
+    @property
+    def unneeded(self) -> frozenset[str]:
+        """Names of all that may go."""
+        exchanged = self.exchange.removed if self.exchange is not None else ()
+        return frozenset(c.name for c in (*self.spare, *exchanged))
+
+
+def consolidate(
+    world: World, found: Sequence[Candidate], outlook: Outlook, *, may_buy: bool
+) -> Consolidation:
+    """Look for what could go among candidates that may be moved; empty ones are among them."""
+    if not any(not c.is_empty for c in found):
+        return Consolidation(spare=tuple(c for c in found if c.is_empty))
+    runs = [_spare(world, order, outlook) for order in _orders(found)]
+    best = max(runs, key=lambda run: (_worth(run.spare), -len(run.spare)))
+    moving = [c for c in best.spare if not c.is_empty]
+    rest = [c for c in found if not c.is_empty and c not in moving]
+    if moving or not may_buy:
+        return best
+    exchange = _exchange(world, rest, found)
+    if exchange is None:
+        return best
+    # Servers that take pods in are not spare.
+    taking = rehearse(world, exchange.removed).targets
+    return replace(
+        best,
+        spare=tuple(c for c in best.spare if c.name not in taking),
+        exchange=exchange,
+        targets=best.targets | taking,
+    )
+
+
+def min_savings(removed: Iterable[Candidate]) -> int:
+    """What moving the pods of these must save: the most that one of their pools asks for."""
+    return max(c.pool.disruption.min_savings_micro_eur_per_month for c in removed)
+
+
+def _orders(found: Sequence[Candidate]) -> Iterable[list[Candidate]]:
+    """Ways to go through the candidates: what costs most, or what is moved most easily, first."""
+    yield sorted(found, key=lambda c: (-c.price, len(c.pods), _since(c), c.name))
+    yield sorted(found, key=lambda c: (len(c.pods), -c.price, _since(c), c.name))
+
+
+def _since(candidate: Candidate) -> tuple[bool, str]:
+    since = candidate.node.unneeded_since
+    return since is None, since.isoformat() if since is not None else ""
+
+
+def _worth(spare: Iterable[Candidate]) -> int:
+    """What a removal saves an hour, less what each node with pods on it has to be worth."""
+    return sum(
+        c.price
+        - (0 if c.is_empty else c.pool.disruption.min_savings_micro_eur_per_month // (24 * 26))
+        for c in spare
+    )
+
+
+def _spare(world: World, order: Sequence[Candidate], outlook: Outlook) -> Consolidation:
+    """Let go of one after another, as long as all that went fits into what is left."""
+    staying = Counter(outlook.staying)
+    free = _free(world)
+    spare: list[Candidate] = []
+    kept: list[tuple[str, Reason]] = []
+    targets: frozenset[str] = frozenset()
+    tried = 0
+    for candidate in order:
+        pool = candidate.pool
+        if staying[pool.name] <= pool.min_nodes:
+            words = f"pool {pool.name} keeps {pool.min_nodes} nodes"
+            kept.append((candidate.name, Reason(Code.MIN_NODES, words)))
+            continue
+        if candidate.is_empty and candidate.name in targets:
+            continue
+        found: Rehearsal | None = None
+        reason = _too_little(candidate) or _no_room(candidate, free, spare)
+        if reason is None and not candidate.is_empty:
+            if tried >= _REMOVALS_TRIED:
+                continue
+            tried += 1
+            found = rehearse(world, [*spare, candidate], minimum=False)
+            reason = _unfit(found)
+        if reason is not None:
+            kept.append((candidate.name, reason))
+            continue
+        if found is not None:
+            targets = found.targets
+        spare.append(candidate)
+        staying[pool.name] -= 1
+    return Consolidation(spare=tuple(spare), targets=targets, kept=tuple(kept))
+
+
+def _too_little(candidate: Candidate) -> Reason | None:
+    if candidate.is_empty:
+        return None
+    saving = monthly([(candidate.price, 24)], ())
+    least = candidate.pool.disruption.min_savings_micro_eur_per_month
+    if saving >= least:
+        return None
+    words = f"moving its pods would save {_euro(saving)} a month, less than {_euro(least)}"
+    return Reason(Code.SAVES_TOO_LITTLE, words)
+
+
+def _free(world: World) -> dict[str, Resources]:
+    return {slot.name: slot.place.room for slot in capacity(world, ()).ready}
+
+
+def _no_room(
+    candidate: Candidate, free: dict[str, Resources], spare: Sequence[Candidate]
+) -> Reason | None:
+    """Say without rehearsal that the rest has not even the sum of what its pods ask for."""
+    gone = {c.name for c in spare} | {candidate.name}
+    rest = total(_positive(room) for name, room in free.items() if name not in gone)
+    wanted = total(pod.spec.requests for c in (*spare, candidate) for pod in c.pods)
+    short = wanted.shortages(rest)
+    if not short:
+        return None
+    words = f"the other nodes have not enough {', '.join(short)} for its {len(candidate.pods)} pods"
+    return Reason(Code.NO_PLACE, words)
+
+
+def _positive(room: Resources) -> Resources:
+    return Resources(
+        cpu_milli=max(0, room.cpu_milli),
+        memory_bytes=max(0, room.memory_bytes),
+        ephemeral_bytes=max(0, room.ephemeral_bytes),
+        pods=max(0, room.pods),
+        extended=room.extended,
+    )
+
+
+def _unfit(found: Rehearsal) -> Reason | None:
+    if found.fits:
+        return None
+    if found.creates:
+        return Reason(
+            Code.NO_PLACE, f"its pods would need a new server: {found.creates[0].offering}"
+        )
+    why = found.unserved
+    return Reason(Code.NO_PLACE, why.message if why is not None else "its pods fit nowhere else")
+
+
+def _exchange(
+    world: World, rest: Sequence[Candidate], found: Sequence[Candidate]
+) -> Exchange | None:
+    """Return the best of some sets of servers to give back against a purchase."""
+    marked = tuple(c for c in rest if c.node.unneeded_since is not None)
+    if marked:
+        again = _exchange_of(world, marked)
+        if again is not None:
+            return again
+    tried: set[frozenset[str]] = set()
+    best: Exchange | None = None
+    for removed in _sets(world, rest):
+        names = frozenset(c.name for c in removed)
+        if not names or names in tried:
+            continue
+        tried.add(names)
+        exchange = _exchange_of(world, removed)
+        if exchange is not None and (best is None or exchange.score > best.score):
+            best = exchange
+        if len(tried) >= _SETS_TRIED:
+            break
+    return best
+
+
+def _sets(world: World, rest: Sequence[Candidate]) -> Iterable[tuple[Candidate, ...]]:
+    """Single servers for which something cheaper might do, then growing groups of the emptiest."""
+    yield from _dear_ones(world, rest)
+    by_waste = sorted(rest, key=lambda c: (-_waste(c), c.name))
+    for group in (by_waste, *_by_pool(by_waste)):
+        size, step = 2, 1
+        while size < len(group):
+            yield tuple(group[:size])
+            size, step = size + step, size
+        yield tuple(group)
+
+
+def _by_pool(order: Sequence[Candidate]) -> list[list[Candidate]]:
+    pools = list(dict.fromkeys(c.pool.name for c in order))
+    if len(pools) < 2:  # noqa: PLR2004 - one pool is the whole
+        return []
+    return [[c for c in order if c.pool.name == pool] for pool in pools]
+
+
+def _dear_ones(world: World, rest: Sequence[Candidate]) -> Iterable[tuple[Candidate, ...]]:
+    sale = [offer for offer in offers(world) if offer.hindrance is None]
+    found = []
+    for candidate in rest:
+        wanted = total(pod.spec.requests for pod in candidate.pods)
+        cheapest = next((o for o in sale if wanted.fits(o.place.room)), None)
+        if cheapest is not None and cheapest.offering.micro_eur_per_hour < candidate.price:
+            found.append((cheapest.offering.micro_eur_per_hour - candidate.price, candidate))
+    found.sort(key=lambda entry: (entry[0], entry[1].name))
+    yield from ((candidate,) for _, candidate in found[:_SINGLES_TRIED])
+
+
+def _waste(candidate: Candidate) -> int:
+    """The price of what is not asked for, by the resource of which most is."""
+    have = candidate.node.allocatable
+    used = total(pod.spec.requests for pod in candidate.pods)
+    share = max(
+        used.cpu_milli / max(1, have.cpu_milli), used.memory_bytes / max(1, have.memory_bytes)
+    )
+    return round(candidate.price * max(0.0, 1 - share))
+
+
+def _exchange_of(world: World, removed: Sequence[Candidate]) -> Exchange | None:
+    outcome = rehearse(world, removed)
+    if outcome.unserved is not None or not outcome.creates:
+        return None
+    spared = [
+        (c.price, _hours(world, c, wave)) for wave, c in enumerate(sorted(removed, key=_phase))
+    ]
+    bought = [create.micro_eur_per_hour for create in outcome.creates]
+    saving = monthly(spared, bought)
+    if saving < min_savings(removed) or outcome.price >= sum(c.price for c in removed):
+        return None
+    return Exchange(
+        removed=tuple(removed), creates=_trimmed(world, removed, outcome), saving=saving
+    )
+
+
+def _phase(candidate: Candidate) -> tuple[int, str]:
+    return candidate.server.created_at.minute, candidate.name
+
+
+def _hours(world: World, candidate: Candidate, wave: int) -> int:
+    """Hours spared when it is the turn of a server; a tenth of a pool at once is usual."""
+    ready = world.now + BOOT
+    keep = candidate.pool.disruption.keep_until_hour_end
+    return hours_spared(candidate.server, world.now, ready + (wave // 4) * HOUR, keep_hour=keep)
+
+
+def _trimmed(
+    world: World, removed: Sequence[Candidate], outcome: Rehearsal
+) -> tuple[CreateServer, ...]:
+    """Take out fallbacks that would eat the savings: then nothing is bought rather."""
+    spare = sum(c.price for c in removed) - outcome.price
+    spare -= -(-min_savings(removed) // (24 * 26))
+    each = max(0, spare) // len(outcome.creates)
+    trimmed = []
+    for create in outcome.creates:
+        most = create.micro_eur_per_hour + each
+        kept = tuple(
+            key for key in create.fallbacks if world.offerings[key].micro_eur_per_hour <= most
+        )
+        trimmed.append(stand_in(replace(create, fallbacks=kept), removed))
+    return tuple(trimmed)
+
+
+def stand_in(create: CreateServer, removed: Sequence[Candidate]) -> CreateServer:
+    """Name what a server takes over from; its pods still run, so it is not bought for them."""
+    names = ", ".join(c.name for c in removed)
+    reason = Reason(Code.REPLACEMENT, f"to take over from {names}")
+    return replace(create, pods=(), reason=reason)
+
+
+def _euro(micro_eur: int) -> str:
+    return f"{micro_eur / 1_000_000:.2f} EUR"
