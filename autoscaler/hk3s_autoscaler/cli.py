@@ -58,7 +58,9 @@ def run(
             exists=True, dir_okay=False, help="Default: $KUBECONFIG, else the pod's own identity."
         ),
     ] = None,
-    bind_address: Annotated[str, typer.Option(help="Where metrics and probes listen.")] = "0.0.0.0",  # noqa: S104 - inside a pod
+    bind_address: Annotated[
+        str, typer.Option(envvar="HK3S_BIND_ADDRESS", help="Where metrics and probes listen.")
+    ] = "0.0.0.0",  # noqa: S104 - inside a pod
     metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="/metrics")] = 8080,
     health_port: Annotated[int, typer.Option(min=0, max=65535, help="/healthz, /readyz")] = 8081,
     dry_run: Annotated[

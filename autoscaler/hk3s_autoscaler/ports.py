@@ -168,7 +168,7 @@ class Cloud(Protocol):
         ...
 
     async def power_on_server(self, server_id: int) -> None:
-        """Power on; running already is fine."""
+        """Have it powered on; running already is fine. Whether it runs, a later listing tells."""
         ...
 
     async def delete_server(self, server_id: int) -> None:

@@ -137,11 +137,9 @@ class HetznerCloud:
         return attached
 
     async def power_on_server(self, server_id: int) -> None:
-        """Power on."""
+        """Power on. Nothing waits for it: should it fail, the next listing shows the server off."""
         with _translated():
-            await self._hetzner.wait(
-                await self._hetzner.power_on(server_id), timeout=_ACTION_SECONDS
-            )
+            await self._hetzner.power_on(server_id)
 
     async def delete_server(self, server_id: int) -> None:
         """Delete, wait for the action, and make sure."""

@@ -11,6 +11,9 @@ _ASK_EVERY = 5.0
 _ASK_AFTER = 15.0
 """Seconds a server is given to boot before it is asked how it is getting on."""
 
+_BLIND_AFTER = 30.0
+"""Seconds after which a server that has not joined is worth a call for its address."""
+
 _log = logger("joins")
 
 
@@ -24,6 +27,7 @@ class Joins:
         self._asked: dict[str, float] = {}
         self._waiting: set[str] = set()
         self._revoked: set[str] = set()
+        self._blind = False
 
     def reports(self) -> tuple[JoinReport, ...]:
         """What servers last said of themselves."""
@@ -38,12 +42,18 @@ class Joins:
         """The names of servers that are on their way."""
         return frozenset(self._waiting)
 
+    @property
+    def blind(self) -> bool:
+        """Whether a server that takes long cannot be asked, for want of its address."""
+        return self._blind
+
     async def follow(
         self, servers: tuple[Server, ...], nodes: tuple[Node, ...], pools: tuple[NodePool, ...]
     ) -> None:
         """Notice nodes that became Ready; ask servers that take long, beside the loop."""
         ready = {node.name: node for node in nodes if node.ready and node.pool}
         known = {pool.name: pool for pool in pools}
+        self._blind = False
         for server in servers:
             if server.name in ready:
                 await self._is_ready(server, ready[server.name], known.get(server.pool))
@@ -96,7 +106,10 @@ class Joins:
     def _ask_if_due(self, server: Server) -> None:
         now = self._kit.clock.monotonic()
         age = (self._kit.clock.now() - server.created_at).total_seconds()
-        if server.status not in {"starting", "running"} or not server.private_address:
+        if server.status not in {"starting", "running"}:
+            return
+        if not server.private_address:
+            self._blind |= age >= _BLIND_AFTER
             return
         due = self._asked.get(server.name, float("-inf")) + _ASK_EVERY
         if age < _ASK_AFTER or now < due or self._background.is_running(server.name):

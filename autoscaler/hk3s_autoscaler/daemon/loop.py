@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from hk3s_autoscaler.daemon.executor import Executor
@@ -17,14 +18,14 @@ from hk3s_autoscaler.planning.result import Plan
 
 Planner = Callable[[Snapshot, PlanConfig, datetime], Plan]
 
-IDLE_AGE = 90.0
-"""Seconds between server lists when nothing happens: 40 calls an hour."""
-
-WORKING_AGE = 30.0
-"""The same while servers come or go: what we did ourselves is known without a list."""
+LIST_AGE = 90.0
+"""Seconds between server lists: 40 calls an hour. What we do ourselves is known without one."""
 
 DECISION_AGE = 10.0
 """How old the list may be when a plan buys a server."""
+
+BLIND_AGE = 30.0
+"""How old while a server should be asked how it is getting on and its address is not known."""
 
 _TICK = 1.0
 """Seconds between turns while something is on its way; they cost Hetzner nothing."""
@@ -69,11 +70,13 @@ class Loop:
         """Run one turn; `batch` is the news that it answers."""
         kit, begun_at = self._kit, self._kit.clock.monotonic()
         self._note(batch)
-        snapshot = await self._observe(IDLE_AGE if not self._working else WORKING_AGE)
+        snapshot = await self._observe(BLIND_AGE if self._joins.blind else LIST_AGE)
         plan_ = self._plan(snapshot, self._config, kit.clock.now())
         if needs_fresh_servers(plan_.actions) and kit.servers.age() > DECISION_AGE:
             snapshot = await self._observe(DECISION_AGE)
             plan_ = self._plan(snapshot, self._config, kit.clock.now())
+            if kit.servers.age() > DECISION_AGE:
+                plan_ = without_purchases(plan_)
         begun = await self._executor.execute(plan_, snapshot, self._seen)
         await self._reporter.report(snapshot, plan_, begun, self._executor.drain_blocked)
         self._settle(snapshot, begun)
@@ -145,6 +148,12 @@ def needs_fresh_servers(actions: Iterable[Action]) -> bool:
     Only buying relies on the list; whatever concerns one server reads that server anew.
     """
     return any(isinstance(action, CreateServer) for action in actions)
+
+
+def without_purchases(plan_: Plan) -> Plan:
+    """Leave out what is bought: nobody knows which servers there are while Hetzner is silent."""
+    kept = (action for action in plan_.actions if not isinstance(action, CreateServer))
+    return replace(plan_, actions=tuple(kept))
 
 
 def _count(actions: Iterable[Action]) -> dict[str, int]:

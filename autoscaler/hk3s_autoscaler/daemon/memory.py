@@ -21,6 +21,10 @@ _LONGEST_PAUSE = timedelta(minutes=60)
 _LIMIT = timedelta(minutes=30)
 _FAILURES_TO_PAUSE = 2
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+_BEAT = timedelta(minutes=1)
+_UNWATCHED = timedelta(minutes=3)
+"""A gap between two processes in which an outage may have gone unseen. A hand-over of the Lease
+takes up to 40 s, and the last entry may be a beat old."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,10 +182,12 @@ class Memory:
             paused_until=paused_until if paused_until and paused_until > now else None,
         )
 
-    def dump(self, healthy_since: datetime | None) -> str:
-        """Write what no NodePool status holds."""
+    def dump(self, healthy_since: datetime | None, now: datetime) -> str:
+        """Write what no NodePool status holds; another text each minute, as a sign of life."""
+        seen = now - (now - _LONG_AGO) % _BEAT
         return json.dumps(
             {
+                "seenAt": seen.isoformat(),
                 "healthySince": None if healthy_since is None else healthy_since.isoformat(),
                 "limits": [
                     {"name": item.name, "ceiling": item.ceiling, "until": item.until.isoformat()}
@@ -202,8 +208,11 @@ class Memory:
             }
         )
 
-    def load(self, text: str) -> None:
-        """Take up what `dump` wrote; a text of another making is ignored as a whole."""
+    def load(self, text: str, now: datetime) -> None:
+        """Take up what `dump` wrote; a text of another making is ignored as a whole.
+
+        Where nobody looked for minutes, health begins anew: an outage may lie in between.
+        """
         try:
             values = json.loads(text)
             limits = {
@@ -223,7 +232,8 @@ class Memory:
                 for server, pods in values["boughtFor"].items()
             }
             healthy = values["healthySince"]
-            since = None if healthy is None else datetime.fromisoformat(healthy)
+            watched = now - datetime.fromisoformat(values["seenAt"]) < _UNWATCHED
+            since = datetime.fromisoformat(healthy) if healthy is not None and watched else None
         except (ValueError, KeyError, TypeError, AttributeError):
             return
         self._limits.update(limits)

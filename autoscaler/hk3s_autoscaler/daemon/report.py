@@ -53,7 +53,7 @@ class Reporter:
         except PortError as error:
             _log.warning("report.unreadable", error=str(error))
             return
-        self._kit.memory.load(entries.get(MEMORY_KEY, ""))
+        self._kit.memory.load(entries.get(MEMORY_KEY, ""), self._kit.clock.now())
 
     async def report(
         self,
@@ -199,7 +199,7 @@ class Reporter:
                 }
             ),
             "decisions.json": _json(list(self._decisions)),
-            MEMORY_KEY: self._kit.memory.dump(snapshot.healthy_since),
+            MEMORY_KEY: self._kit.memory.dump(snapshot.healthy_since, self._kit.clock.now()),
         }
         now = self._kit.clock.monotonic()
         if entries == self._entries or now - self._written_at < _WRITE_EVERY:

@@ -74,12 +74,13 @@ class Daemon:
                     ("http", http.serve(self.binding, kit.metrics, kit.health)),
                     ("watches", self.watches()),
                     ("events", kit.events.run()),
-                    ("lease guard", self._guard()),
                     ("stop", self._close_on(stop)),
                 )
             ]
+            guard = group.create_task(self._guard(), name="lease guard")
             election = group.create_task(self.election.run(), name="lease")
             await group.create_task(self._lead(stop), name="loop")
+            guard.cancel()  # giving the Lease back is no loss
             self.election.stop()
             await election
             for service in services:

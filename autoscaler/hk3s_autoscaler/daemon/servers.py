@@ -10,6 +10,10 @@ from hk3s_autoscaler.ports import Clock, Cloud, Unavailable
 _OWN_CHANGES_HOLD = 30.0
 """Seconds for which our own creates and deletes outweigh a listing that does not show them yet."""
 
+_FIRST_RETRY = 1.0
+_LONGEST_RETRY = 60.0
+"""Seconds between readings while Hetzner does not answer: doubled each time."""
+
 CATALOGUE_AGE = 900.0
 """Seconds between readings of prices, stock and network members."""
 
@@ -35,6 +39,8 @@ class ServerBook:
         self._offerings: tuple[Offering, ...] = ()
         self._others_attached = 0
         self._catalogue_monotonic = float("-inf")
+        self._retry_at = float("-inf")
+        self._failures = 0
         self.answers = True
 
     @property
@@ -80,6 +86,8 @@ class ServerBook:
         Raises:
             Unavailable: Hetzner does not answer and nothing was ever read.
         """
+        if self._clock.monotonic() < self._retry_at and self._read_at is not None:
+            return
         try:
             if self.age() >= max_age:
                 await self._list()
@@ -87,10 +95,15 @@ class ServerBook:
                 await self._read_catalogue()
         except Unavailable:
             self.answers = False
+            pause = min(_LONGEST_RETRY, _FIRST_RETRY * 2 ** min(self._failures, 10))
+            self._retry_at = self._clock.monotonic() + pause
+            self._failures += 1
             if self._read_at is None or not self._offerings:
                 raise
         else:
             self.answers = True
+            self._failures = 0
+            self._retry_at = float("-inf")
 
     def is_under_way(self, name: str) -> bool:
         """Whether a create or delete of that name is being carried out by this process."""

@@ -120,6 +120,7 @@ async def test_a_worker_is_made_in_three_steps_and_deleted(world: World) -> None
     await cloud.power_on_server(made.server_id)
 
     assert attached.attached
+    await world.emulator.clock.advance(5)
     (listed,) = await cloud.list_servers()
     assert (listed.status, listed.private_address) == ("running", "10.4.1.1")
     raw = (await world.emulator.get(f"/servers/{made.server_id}")).body["server"]

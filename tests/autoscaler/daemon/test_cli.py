@@ -8,6 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from hk3s_autoscaler import cli
+from hk3s_autoscaler.daemon.log import Secrets
+from hk3s_autoscaler.daemon.wiring import Settings
 
 PODS = """
 apiVersion: v1
@@ -114,3 +116,48 @@ def test_explain_needs_a_way_to_the_cluster(tmp_path: Path) -> None:
 
 def test_the_version_is_the_distributions() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+\S*\n", call("version").output)
+
+
+CONFIG = """
+cluster: demo
+network:
+  {id: 1, range: 10.4.0.0/16, masterSubnet: 10.4.0.0/24, workerSubnet: 10.4.1.0/24, dns: [1.1.1.1]}
+api: {address: 10.4.0.3, caHash: "%s"}
+k3s: {version: v1.36.5+k3s1, artifactsUrl: "https://example.com"}
+image: ubuntu-24.04
+ssh: {keyIds: [1], authorizedKeys: [ssh-ed25519 AAAA test]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("environment", "arguments", "address"),
+    [
+        ({}, [], "0.0.0.0"),  # noqa: S104 - the default in a pod
+        ({"HK3S_BIND_ADDRESS": "127.0.0.9"}, [], "127.0.0.9"),
+        ({"HK3S_BIND_ADDRESS": "127.0.0.9"}, ["--bind-address=127.0.0.8"], "127.0.0.8"),
+    ],
+)
+def test_where_it_listens_comes_from_flag_or_environment(
+    files: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    arguments: list[str],
+    address: str,
+) -> None:
+    (files / "config.yaml").write_text(CONFIG % ("0" * 64))
+    seen: list[Settings] = []
+
+    async def note(settings: Settings, _secrets: Secrets) -> int:
+        seen.append(settings)
+        return 0
+
+    monkeypatch.setattr(cli, "_run", note)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("hk3s_autoscaler.daemon.log.configure", lambda *_, **__: None)
+
+    options = [f"--config={files}/config.yaml", f"--token-file={files}/token"]
+    result = call("run", *options, f"--ssh-host-ca-file={files}/ssh-ca", *arguments)
+
+    assert (result.exit_code, result.output) == (0, "")
+    assert [settings.binding.address for settings in seen] == [address]

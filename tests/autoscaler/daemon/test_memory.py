@@ -114,19 +114,34 @@ def test_what_no_status_holds_survives_the_process(memory: Memory) -> None:
     memory.expect("demo-workers-a", (PodKey("default", "web-1"),))
 
     later = Memory()
-    later.load(memory.dump(NOW))
+    later.load(memory.dump(NOW - minutes(60), NOW), NOW + minutes(2))
 
     assert later.limits(NOW) == memory.limits(NOW)
     assert later.join_failed("workers", "d", "m", NOW) is not None
     assert later.expected(fakes.server("demo-workers-a")).bought_for == (
         PodKey("default", "web-1"),
     )
-    assert later.healthy_since == NOW
+    assert later.healthy_since == NOW - minutes(60)
+
+
+def test_health_begins_anew_when_nobody_looked_for_minutes(memory: Memory) -> None:
+    """The outage of an apiserver cannot be written down there."""
+    later = Memory()
+
+    later.load(memory.dump(NOW - minutes(60), NOW), NOW + minutes(3))
+
+    assert later.healthy_since is None
+
+
+def test_the_entry_is_a_sign_of_life_once_a_minute(memory: Memory) -> None:
+    texts = {memory.dump(NOW, NOW + timedelta(seconds=s)) for s in range(0, 180, 10)}
+
+    assert len(texts) == 3
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"limits": 3, "joinFailures": {}}'])
 def test_a_report_of_another_making_is_ignored(memory: Memory, text: str) -> None:
-    memory.load(text)
+    memory.load(text, NOW)
 
     assert memory.limits(NOW) == ()
 

@@ -17,17 +17,23 @@ from hk3s_autoscaler.ports import NotLeader
 
 
 class Election:
-    """A Lease that is ours when a test says so; `released` once it was given back."""
+    """A Lease that is ours when a test says so; `released` once it was given back.
 
-    def __init__(self) -> None:
+    As with the real one, `lost` is set whenever leading ends, whatever ended it.
+    """
+
+    def __init__(self, lost: asyncio.Event) -> None:
         self.leading = False
         self.released = False
+        self._lost = lost
         self._stopped = asyncio.Event()
 
     async def run(self) -> None:
         await self._stopped.wait()
         self.released = True
-        self.leading = False
+        if self.leading:
+            self.leading = False
+            self._lost.set()
 
     def stop(self) -> None:
         self._stopped.set()
@@ -47,7 +53,8 @@ class Process:
 
 @pytest.fixture
 async def process() -> Process:
-    world, election, lost = World(), Election(), asyncio.Event()
+    world, lost = World(), asyncio.Event()
+    election = Election(lost)
 
     async def for_ever() -> None:
         await asyncio.Event().wait()

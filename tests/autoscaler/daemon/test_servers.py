@@ -57,6 +57,9 @@ async def test_an_outage_keeps_the_old_list_and_its_age(world: World) -> None:
     assert world.book.age() == 30.0
 
     await world.book.refresh(max_age=10.0)
+    assert not world.book.answers, "it is not asked again at once"
+    await world.clock.advance(1.0)
+    await world.book.refresh(max_age=10.0)
     assert world.book.answers
 
 
