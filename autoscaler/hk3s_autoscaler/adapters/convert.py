@@ -19,9 +19,10 @@ from hk3s_autoscaler.model.pod import (
     PodSpec,
     Taint,
 )
-from hk3s_autoscaler.model.podspec import PodSpecError, pod_spec
+from hk3s_autoscaler.model.podspec import pod_spec
 from hk3s_autoscaler.model.resources import Resources
 from hk3s_autoscaler.model.selectors import Operator, Requirement
+from hk3s_autoscaler.model.shapes import PodSpecError
 from hk3s_kube import duration, labels, objects
 
 DRAINING_SINCE = "hk3s.dev/draining-since"
@@ -45,7 +46,7 @@ def pod(item: objects.Pod) -> Pod:
     return Pod(
         key=key(meta),
         uid=meta.uid,
-        spec=_spec(spec),
+        spec=_spec(spec, meta.namespace, meta.labels),
         created_at=created_at,
         labels=tuple(sorted(meta.labels.items())),
         owner=_owner(meta),
@@ -111,7 +112,9 @@ def is_master(item: objects.Node) -> bool:
 
 def daemonset(item: objects.DaemonSet) -> DaemonSet:
     """Reduce a DaemonSet to the pod that it puts on nodes."""
-    return DaemonSet(key=key(item.metadata), spec=_spec(item.spec.template.spec))
+    template = item.spec.template
+    spec = _spec(template.spec, item.metadata.namespace, template.metadata.labels)
+    return DaemonSet(key=key(item.metadata), spec=spec)
 
 
 def budget(item: objects.PodDisruptionBudget, pods: Iterable[Pod]) -> DisruptionBudget:
@@ -147,9 +150,10 @@ def rfc3339(time: datetime) -> str:
     return f"{time:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _spec(spec: objects.PodSpec) -> PodSpec:
+def _spec(spec: objects.PodSpec, namespace: str, found: Mapping[str, str]) -> PodSpec:
     try:
-        return pod_spec(_plain(msgspec.to_builtins(spec)))
+        plain = _plain(msgspec.to_builtins(spec))
+        return pod_spec(plain, namespace=namespace, labels=found)
     except PodSpecError as error:
         return PodSpec(requests=Resources(pods=1), unsupported=(str(error),))
 

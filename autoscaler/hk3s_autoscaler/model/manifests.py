@@ -4,14 +4,15 @@ Pure: texts in, facts and problems out. Kinds that make no pods are passed over.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import yaml
 
 from hk3s_autoscaler.model.pod import DaemonSet, Pod, PodKey, PodSpec
-from hk3s_autoscaler.model.podspec import PodSpecError, pod_spec
+from hk3s_autoscaler.model.podspec import pod_spec
+from hk3s_autoscaler.model.shapes import PodSpecError, mapping, texts
 
 MOST_REPLICAS = 100_000
 
@@ -86,8 +87,8 @@ def _read_object(item: object, now: datetime) -> list[Pod] | DaemonSet:
     if not isinstance(kind, str) or not kind:
         raise _Problem("has no kind")
     if kind == "DaemonSet":
-        daemon = pod_spec(_part(_part(_part(item, "spec"), "template"), "spec"))
-        return DaemonSet(key=_key(item), spec=daemon)
+        daemon = _part(_part(item, "spec"), "template")
+        return DaemonSet(key=_key(item), spec=_spec(_key(item), daemon))
     if kind == "Pod":
         return _pod(item, now)
     replicas = _REPLICAS.get(kind)
@@ -95,8 +96,9 @@ def _read_object(item: object, now: datetime) -> list[Pod] | DaemonSet:
         return []
     spec = _part(item, "spec")
     number = replicas(spec)
-    template = pod_spec(_part(_part(spec, "template"), "spec"))
-    return [_pending(_key(item), f"-{n}", template, now) for n in range(number)]
+    template = _part(spec, "template")
+    made = _pending(_key(item), template, now)
+    return [_named(made, f"-{n}") for n in range(number)]
 
 
 def _pod(item: Json, now: datetime) -> list[Pod]:
@@ -108,12 +110,33 @@ def _pod(item: Json, now: datetime) -> list[Pod]:
     status = item.get("status")
     if isinstance(status, Mapping) and status.get("phase") in ("Succeeded", "Failed"):
         return []
-    return [_pending(_key(item), "", pod_spec(_part(item, "spec")), now)]
+    return [_pending(_key(item), item, now)]
 
 
-def _pending(key: PodKey, suffix: str, spec: PodSpec, now: datetime) -> Pod:
-    named = PodKey(key.namespace, f"{key.name}{suffix}")
-    return Pod(key=named, uid=str(named), spec=spec, created_at=now, unschedulable_since=now)
+def _pending(key: PodKey, template: Json, now: datetime) -> Pod:
+    return Pod(
+        key=key,
+        uid=str(key),
+        spec=_spec(key, template),
+        created_at=now,
+        labels=tuple(sorted(_labels(template).items())),
+        unschedulable_since=now,
+    )
+
+
+def _spec(key: PodKey, template: Json) -> PodSpec:
+    spec = _part(template, "spec")
+    return pod_spec(spec, namespace=key.namespace, labels=_labels(template))
+
+
+def _labels(template: Json) -> dict[str, str]:
+    meta = template.get("metadata")
+    return dict(texts(mapping(meta if isinstance(meta, Mapping) else {}, "labels")))
+
+
+def _named(pod: Pod, suffix: str) -> Pod:
+    key = PodKey(pod.key.namespace, f"{pod.key.name}{suffix}")
+    return replace(pod, key=key, uid=str(key))
 
 
 def _replicas(spec: Json) -> int:
@@ -166,4 +189,4 @@ def _unique(pods: list[Pod]) -> Iterator[Pod]:
         if seen[pod.key] == 1:
             yield pod
         else:
-            yield _pending(pod.key, f"~{seen[pod.key]}", pod.spec, pod.created_at)
+            yield _named(pod, f"~{seen[pod.key]}")

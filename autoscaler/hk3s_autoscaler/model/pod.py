@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from hk3s_autoscaler.model.relations import INDIFFERENT, UNRELATED, Preferences, Relations
 from hk3s_autoscaler.model.resources import Resources
 from hk3s_autoscaler.model.selectors import NodeTerm
 
@@ -57,7 +58,10 @@ class PodSpec:
     containers (sidecars in both), plus overhead, plus one pod.
     `affinity_terms` are the required node affinity: alternatives, any of which is enough; `None`
     means that there is no such rule, an empty tuple that no node can ever match.
-    `unsupported` names scheduling rules that the planner does not judge yet (`podAntiAffinity`):
+    `relations` must hold between the pod and others; `preferences` are wishes.
+    `claims` are the volumes that are claimed, as (volume, claim), with no claim's name for a
+    generic ephemeral volume.
+    `unsupported` names scheduling rules that the planner does not judge (`resourceClaims`):
     such a pod is reported, never guessed at.
     """
 
@@ -67,6 +71,9 @@ class PodSpec:
     tolerations: tuple[Toleration, ...] = ()
     host_ports: tuple[tuple[str, str, int], ...] = ()
     priority: int = 0
+    relations: Relations = UNRELATED
+    preferences: Preferences = INDIFFERENT
+    claims: tuple[tuple[str, str], ...] = ()
     unsupported: tuple[str, ...] = ()
 
 

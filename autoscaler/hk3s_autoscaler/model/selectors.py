@@ -1,10 +1,11 @@
-"""Node selector terms, with the meaning that kube-scheduler gives them."""
+"""Selectors of nodes and of pods, with the meaning that kube-scheduler gives them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 Operator = Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"]
+LabelOperator = Literal["In", "NotIn", "Exists", "DoesNotExist"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,3 +60,14 @@ class NodeTerm:
         return all(e.matches(labels) for e in self.expressions) and all(
             f.matches(node_fields) for f in self.fields
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelSelector:
+    """A selector of pods or namespaces: all of it must match; an empty one matches everything."""
+
+    requirements: tuple[Requirement, ...] = ()
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Whether labels satisfy the selector."""
+        return all(requirement.matches(labels) for requirement in self.requirements)

@@ -7,6 +7,7 @@ from hk3s_autoscaler.model.node import JoinReport, Node, Server
 from hk3s_autoscaler.model.nodepool import NodePool
 from hk3s_autoscaler.model.offering import LearntLimit, Offering
 from hk3s_autoscaler.model.pod import DaemonSet, DisruptionBudget, Pod
+from hk3s_autoscaler.model.volumes import NO_STORAGE, Storage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +18,7 @@ class Snapshot:
     `servers` holds also the ones whose create call is under way (`status="requested"`).
     `servers_read_at` says how old that list is; a server is read again just before any harm.
     `healthy_since`: since when both APIs answer without a break, `None` while one does not.
+    `namespaces` are pairs of a name and labels.
     `attachments_used` counts all members of the private network (Hetzner allows 100).
     """
 
@@ -32,6 +34,8 @@ class Snapshot:
     servers_read_at: datetime
     healthy_since: datetime | None
     attachments_used: int = 0
+    namespaces: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+    storage: Storage = NO_STORAGE
     cluster_uid: str = ""
 
 

@@ -1,17 +1,26 @@
 """Pending pods as numbers, and their distribution over slots."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from hk3s_autoscaler.model.pod import Pod
+from hk3s_autoscaler.model.pod import Pod, PodKey, PodSpec
 from hk3s_autoscaler.model.resources import Resources
+from hk3s_autoscaler.planning.bonds import UNBOUND, Bonds
 from hk3s_autoscaler.planning.capacity import Slot
 from hk3s_autoscaler.planning.filling import Filling, Rule, by_density, by_match, by_size, by_value
 from hk3s_autoscaler.planning.packing import pack
-from hk3s_autoscaler.planning.problem import Kind, Pattern, Problem, Vector
+from hk3s_autoscaler.planning.problem import (
+    ANYBODY,
+    Kind,
+    Neighbours,
+    Pattern,
+    Problem,
+    Vector,
+)
 from hk3s_autoscaler.planning.world import World
-from hk3s_autoscaler.scheduling.classes import PodClass, classify
+from hk3s_autoscaler.scheduling.classes import ALONE, BEYOND, PodClass, Shape, classify
 from hk3s_autoscaler.scheduling.place import Place, conflicts, mismatch
 
 _MANY_SLOTS = 200
@@ -22,9 +31,10 @@ _RULES: tuple[Rule, ...] = (by_match, by_size, by_density, by_value)
 
 @dataclass(frozen=True, kw_only=True)
 class Demand:
-    """Classes of pending pods, most demanding first."""
+    """Classes of pending pods, most demanding first, and their bonds with pods that run."""
 
     classes: tuple[PodClass, ...]
+    bonds: Bonds = UNBOUND
 
     @cached_property
     def extended(self) -> tuple[str, ...]:
@@ -53,18 +63,57 @@ class Demand:
             ports=tuple(c.spec.host_ports for c in self.classes)
             if any(c.spec.host_ports for c in self.classes)
             else (),
+            neighbours=_neighbours(self.classes),
         )
+
+    @cached_property
+    def packable(self) -> tuple[int, ...]:
+        """How many of each class packing may place."""
+        return tuple(0 if c.near is BEYOND else len(c.pods) for c in self.classes)
+
+    @cached_property
+    def class_of(self) -> dict[PodKey, int]:
+        """Each pod's class."""
+        return {pod.key: index for index, c in enumerate(self.classes) for pod in c.pods}
+
+    def is_overdue(self, pod: Pod) -> bool:
+        """Whether kube-scheduler has long looked for a place for a pod."""
+        return self.classes[self.class_of[pod.key]].overdue
+
+    @cached_property
+    def _alike(self) -> tuple[tuple[PodSpec, tuple[int, ...]], ...]:
+        """Classes that differ in size only: what a place's labels and taints say holds for all."""
+        found: dict[object, list[int]] = {}
+        for index, c in enumerate(self.classes):
+            spec = c.spec
+            rules = (spec.node_selector, spec.affinity_terms, spec.tolerations)
+            found.setdefault(rules, []).append(index)
+        return tuple((self.classes[same[0]].spec, tuple(same)) for same in found.values())
 
     def suited(self, place: Place, *, tried: bool = False) -> tuple[int, ...]:
         """Classes of which at least one pod may run at a place."""
         return tuple(
-            index
-            for index, c in enumerate(self.classes)
-            if c.spec.requests.fits(place.room)
-            and not (tried and c.overdue)
-            and not mismatch(c.spec, place)
-            and not conflicts(c.spec.host_ports, place.ports)
+            sorted(
+                index
+                for spec, same in self._alike
+                if not mismatch(spec, place)
+                for index in same
+                if self._may_join(self.classes[index], place, tried=tried)
+            )
         )
+
+    def _may_join(self, pods: PodClass, place: Place, *, tried: bool) -> bool:
+        if tried and pods.overdue:
+            return False
+        if not pods.spec.requests.fits(place.room):
+            return False
+        if pods.spec.host_ports and conflicts(pods.spec.host_ports, place.ports):
+            return False
+        if pods.near is ALONE:
+            return True
+        if pods.near is BEYOND:
+            return False
+        return not self.bonds.bars(place.name, self.bonds.roles[pods.pods[0].key])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,19 +140,36 @@ def pending(world: World) -> tuple[Pod, ...]:
     )
 
 
-def demand(world: World, pods: Sequence[Pod]) -> Demand:
+def demand(
+    world: World,
+    pods: Sequence[Pod],
+    *,
+    bonds: Bonds = UNBOUND,
+    shapes: Mapping[PodKey, Shape] | None = None,
+) -> Demand:
     """Group pods; those unschedulable for long count as unfit for the room that is there."""
+    return Demand(classes=classify(pods, overdue(world, pods), shapes), bonds=bonds)
+
+
+def overdue(world: World, pods: Sequence[Pod]) -> list[Pod]:
+    """Pods that kube-scheduler has been looking for a place for long enough."""
     last = world.now - world.config.unfit_after
-    late = [p for p in pods if p.unschedulable_since is not None and p.unschedulable_since <= last]
-    return Demand(classes=classify(pods, late))
+    return [p for p in pods if p.unschedulable_since is not None and p.unschedulable_since <= last]
 
 
-def place(wanted: Demand, counts: Sequence[int], slots: Sequence[Slot]) -> Placement:
+def place(
+    wanted: Demand,
+    counts: Sequence[int],
+    slots: Sequence[Slot],
+    loads: Mapping[str, Pattern] | None = None,
+) -> Placement:
     """Put as many pods as possible into slots: those they were bought for first, then by priority.
 
     Which slots hold all pods is a packing question too, so several ways are tried until one leaves
     nothing, at last the packing itself; with very many slots one way has to do.
+    `loads` are pods of the same demand that slots hold already; their room is not in the slot's.
     """
+    loads = loads or {}
     suited = {slot.name: wanted.suited(slot.place, tried=slot.tried) for slot in slots}
     useful = [slot for slot in slots if any(counts[i] for i in suited[slot.name])]
     rules = _RULES[1:2] if len(useful) > _MANY_SLOTS else _RULES
@@ -111,14 +177,14 @@ def place(wanted: Demand, counts: Sequence[int], slots: Sequence[Slot]) -> Place
     for rule in rules:
         for order in (useful, useful[::-1]):
             for expected in (True, False):
-                found = _Placing(wanted, counts, suited).run(order, rule, expected=expected)
+                found = _Placing(wanted, counts, suited, loads).run(order, rule, expected=expected)
                 if best is None or sum(found.left) < sum(best.left):
                     best = found
                 if not sum(best.left):
                     return best
     if best is None or not useful:
         return Placement(loads=(), left=tuple(counts))
-    if rules is _RULES and _may_hold(wanted, counts, useful):
+    if rules is _RULES and not loads and _may_hold(wanted, counts, useful):
         packed = _packed(wanted, counts, useful, suited)
         if not sum(packed.left):
             return packed
@@ -170,9 +236,14 @@ def _packed(
 
 class _Placing:
     def __init__(
-        self, wanted: Demand, counts: Sequence[int], suited: dict[str, tuple[int, ...]]
+        self,
+        wanted: Demand,
+        counts: Sequence[int],
+        suited: Mapping[str, tuple[int, ...]],
+        before: Mapping[str, Pattern],
     ) -> None:
         self._wanted = wanted
+        self._before = before
         self._left = list(counts)
         self._suited = suited
         self._loads: dict[str, dict[int, int]] = {}
@@ -221,10 +292,42 @@ class _Placing:
         used = problem.load(tuple(pattern.items()))
         whole = self._wanted.vector(slot.place.room)
         room = tuple(have - taken for have, taken in zip(whole, used, strict=True))
-        return Filling(problem, room, waiting, [max(d[:2]) for d in problem.demands], ports)
+        beside = Counter(dict(self._before.get(slot.name, ()))) + Counter(pattern)
+        values = [max(d[:2]) for d in problem.demands]
+        return Filling(problem, room, waiting, values, ports, tuple(beside.items()))
 
     def _take(self, slot: Slot, pattern: Pattern) -> None:
         for index, number in pattern:
             load = self._loads.setdefault(slot.name, {})
             load[index] = load.get(index, 0) + number
             self._left[index] -= number
+
+
+def _neighbours(classes: Sequence[PodClass]) -> tuple[Neighbours, ...]:
+    """What classes say about others on their server, as the packing understands it."""
+    if all(c.near is ALONE for c in classes):
+        return ()
+    crowds: dict[tuple[int, int], int] = {}
+    avoided: dict[int, set[int]] = {}
+    for index, c in enumerate(classes):
+        for matcher in c.near.avoided:
+            avoided.setdefault(matcher, set()).add(index)
+    rivals: list[set[int]] = [set() for _ in classes]
+    sizes: list[dict[int, int]] = [{} for _ in classes]
+    for index, c in enumerate(classes):
+        for matcher, most in c.near.at_most:
+            sizes[index][crowds.setdefault((matcher, most), len(crowds))] = most
+        for matcher in c.near.avoids:
+            for other in avoided.get(matcher, ()):
+                if matcher in c.near.avoided and matcher in classes[other].near.avoids:
+                    # They keep each other away: at most one of them all.
+                    sizes[index][crowds.setdefault((matcher, -1), len(crowds))] = 1
+                else:
+                    rivals[index].add(other)
+                    rivals[other].add(index)
+    return tuple(
+        Neighbours(crowds=tuple(sorted(own.items())), rivals=frozenset(others))
+        if own or others
+        else ANYBODY
+        for own, others in zip(sizes, rivals, strict=True)
+    )

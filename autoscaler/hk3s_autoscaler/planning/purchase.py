@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from hk3s_autoscaler.model.offering import OfferingKey
+from hk3s_autoscaler.model.pod import Pod
 from hk3s_autoscaler.model.resources import total
 from hk3s_autoscaler.planning.capacity import Slot
 from hk3s_autoscaler.planning.demand import Demand, place
 from hk3s_autoscaler.planning.limits import Limit
 from hk3s_autoscaler.planning.packing import pack
 from hk3s_autoscaler.planning.problem import Kind, Pattern, Problem
+from hk3s_autoscaler.planning.settling import Spot, fresh
 from hk3s_autoscaler.planning.supply import Offer, generation
 from hk3s_autoscaler.planning.world import World
 from hk3s_autoscaler.scheduling.place import Place
@@ -19,11 +21,15 @@ from hk3s_autoscaler.scheduling.place import Place
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bought:
-    """One server to buy, what it is bought for, and what may be taken in its stead."""
+    """One server to buy, what it is bought for, and what may be taken in its stead.
+
+    `for_minimum`: its pool needs it, whoever may run there.
+    """
 
     offer: Offer
     load: Pattern
     fallbacks: tuple[OfferingKey, ...] = ()
+    for_minimum: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +46,7 @@ class Shop:
     def __init__(
         self, world: World, wanted: Demand, offers: Sequence[Offer], limits: Sequence[Limit]
     ) -> None:
+        self._world = world
         self._wanted = wanted
         self._offers = offers
         self._limits = limits
@@ -71,16 +78,44 @@ class Shop:
                 if group:
                     newest = max(generation(offer.offering) for offer in group)
                     self._buy([o for o in group if generation(o.offering) == newest], ())
+                    self.bought[-1] = replace(self.bought[-1], for_minimum=True)
                     return self.bought[-1]
         return None
 
-    def with_fallbacks(self) -> tuple[Bought, ...]:
-        """Name for each server every other offering of its pool that holds its pods too.
+    def spot(self, number: int, pods: Sequence[Pod]) -> Spot:
+        """A server that is bought as a place to settle on."""
+        offer, name = self.bought[number].offer, f"new-{number}"
+        return Spot(name=name, place=fresh(offer.place, name), bought=number, pods=list(pods))
 
-        The limits hold even if every server falls back on its dearest choice.
+    def on_sale(self) -> Iterator[Offer]:
+        """What may be bought one more of now: of the first tier that has any, cheapest first."""
+        if self._world.no_growth is None:
+            for tier in _tiers(self._offers):
+                yield from (offer for offer in tier if self._affords(offer))
+
+    def buy(self, offer: Offer) -> Spot:
+        """Buy one server that is on sale."""
+        self._buy([offer], ())
+        return self.spot(len(self.bought) - 1, ())
+
+    def receipts(self, spots: Iterable[Spot]) -> Iterator[tuple[Spot, Bought]]:
+        """Servers with what may be taken in their stead, once it is settled who goes where.
+
+        What was bought for pods that have all been refused is not bought.
         """
+        settled = [spot for spot in spots if spot.bought is not None]
+        kept: list[tuple[Spot, Bought]] = []
+        for spot in settled:
+            bought = self.bought[spot.bought or 0]
+            if not (spot.pods or bought.for_minimum):
+                for number, amount in self._uses(bought.offer):
+                    self.left[number] += amount
+                continue
+            load = Counter(self._wanted.class_of[pod.key] for pod in spot.pods)
+            kept.append((spot, replace(bought, load=tuple(sorted(load.items())))))
         left = list(self.left)
-        return tuple(self._with_fallbacks(bought, left) for bought in self.bought)
+        for spot, bought in kept:
+            yield spot, bought if spot.bound else self._with_fallbacks(bought, left)
 
     def _serve_from(self, models: Sequence[_Model], counts: tuple[int, ...]) -> tuple[int, ...]:
         reachable = {index for model in models for index in model.kind.classes}
@@ -123,7 +158,8 @@ class Shop:
             for number, bought in enumerate(self.bought)
             if number >= first
         }
-        placed = place(self._wanted, counts, tuple(slots.values()))
+        loads = {name: self.bought[int(name)].load for name in slots}
+        placed = place(self._wanted, counts, tuple(slots.values()), loads)
         for slot, pattern in placed.loads:
             bought = self.bought[int(slot.name)]
             load = Counter(dict(bought.load)) + Counter(dict(pattern))

@@ -3,14 +3,18 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from hk3s_autoscaler.model.pod import Pod, PodKey
+from hk3s_autoscaler.model.pod import Pod, PodKey, PodSpec
 from hk3s_autoscaler.planning.actions import CreateServer
-from hk3s_autoscaler.planning.capacity import capacity
+from hk3s_autoscaler.planning.bonds import bonds
+from hk3s_autoscaler.planning.capacity import Slot, capacity
 from hk3s_autoscaler.planning.demand import Demand, demand, pending, place
 from hk3s_autoscaler.planning.limits import Limit, limits
+from hk3s_autoscaler.planning.narrowing import narrow
 from hk3s_autoscaler.planning.purchase import Bought, Shop
 from hk3s_autoscaler.planning.reasons import Code, Reason
 from hk3s_autoscaler.planning.result import PodReport
+from hk3s_autoscaler.planning.settling import Settling, Spot
+from hk3s_autoscaler.planning.storage import Attachments
 from hk3s_autoscaler.planning.supply import Offer, offers, pause
 from hk3s_autoscaler.planning.unserved import explain
 from hk3s_autoscaler.planning.world import World
@@ -24,6 +28,8 @@ class Growth:
 
     `used` names the nodes and servers that pending pods are counted onto, `taken_back` those of
     them that were being drained. `blocked` says what holds each pool's growth back.
+    `order`: pods that rules about others bear on, in an order in which each may be bound, with the
+    node or server they go to, or the number of the purchase.
     """
 
     creates: tuple[CreateServer, ...] = ()
@@ -31,60 +37,84 @@ class Growth:
     used: frozenset[str] = frozenset()
     taken_back: frozenset[str] = frozenset()
     blocked: tuple[tuple[str, Reason], ...] = ()
+    order: tuple[tuple[PodKey, str | int], ...] = ()
 
 
 def plan_scale_up(world: World, *, doomed: Iterable[str]) -> Growth:
     """Serve the pending pods; `doomed` names workers that this plan deletes."""
     gone = frozenset(doomed)
-    waiting = pending(world)
-    wanted = demand(world, [pod for pod in waiting if not pod.spec.unsupported])
-    hand_out = _HandOut(wanted)
-    room = capacity(world, gone)
-    left = wanted.problem.counts
-    reports = [_unsupported(pod) for pod in waiting if pod.spec.unsupported]
-    used: set[str] = set()
-    taken_back: set[str] = set()
-    coming = frozenset(slot.name for slot in room.coming)
+    volumes = Attachments(world, pending(world))
+    waiting = volumes.pods
+    judged = [pod for pod in waiting if not pod.spec.unsupported]
+    room, sale = volumes.on(capacity(world, gone)), volumes.of(offers(world))
+    ceilings = limits(world)
+    slots = (*room.ready, *room.coming)
+    ties = bonds(world, judged, gone)
+    shapes = narrow(ties, judged, (*slots, *room.leaving), sale)
+    wanted = demand(world, judged, bonds=ties, shapes=shapes)
+    hand_out, left = _HandOut(wanted), wanted.packable
+    spots: list[Spot] = []
     # Room that is there and servers on their way are one question: a node that has just joined,
     # filled to the brim by itself, would take the pods that another one's load needs to fit.
-    for slots in ((*room.ready, *room.coming), room.leaving):
-        placed = place(wanted, left, slots)
+    for part in (slots, room.leaving):
+        placed = place(wanted, left, part)
         left = placed.left
-        for slot, load in placed.loads:
-            used.add(slot.name)
-            reason = _counted_on(slot.name, coming=coming, leaving=slots is room.leaving)
-            reports += [_waits(pod, reason, slot.name) for pod in hand_out.take(load)]
-        if slots is room.leaving:
-            taken_back.update(slot.name for slot, _ in placed.loads)
-    sale, ceilings = offers(world), limits(world)
+        loads = {slot.name: load for slot, load in placed.loads}
+        spots += [_spot(slot, hand_out.take(loads.get(slot.name, ()))) for slot in part]
     shop = Shop(world, wanted, sale, ceilings)
+    short_of: list[tuple[str, Reason]] = []
     if world.no_growth is None:
         left = shop.serve(left)
         short_of = list(_add_missing(world, shop, gone))
-    else:
-        short_of = []
-    creates = [_create(bought, hand_out) for bought in shop.with_fallbacks()]
-    for create in creates:
+    spots += [shop.spot(number, hand_out.take(b.load)) for number, b in enumerate(shop.bought)]
+    homeless = [*hand_out.take(enumerate(left)), *hand_out.unpackable()]
+    order: tuple[tuple[Pod, str], ...] = ()
+    if ties.roles:
+        settling = Settling(bonds=ties, spots=spots, is_overdue=wanted.is_overdue, shop=shop)
+        settled = settling.run(homeless)
+        homeless, order = list(settled.left), settled.order
+    creates = [
+        (spot.name, _create(bought, [pod.key for pod in spot.pods]))
+        for spot, bought in shop.receipts(spots)
+    ]
+    coming, leaving = _names(room.coming), _names(room.leaving)
+    reports = [_unsupported(pod) for pod in waiting if pod.spec.unsupported]
+    for spot in spots:
+        reason = _counted_on(spot.name, coming=coming, leaving=leaving)
+        if spot.bought is None:
+            reports += [_waits(pod, reason, spot.name) for pod in spot.pods]
+    for _, create in creates:
         reason = Reason(Code.WAITING_FOR_SERVER, f"{create.offering} is bought for it")
         reports += [
             PodReport(pod=k, reason=reason, target=str(create.offering)) for k in create.pods
         ]
-    for index, missed in enumerate(left):
-        spec = wanted.classes[index].spec
-        if missed:
-            reason = explain(spec, world, sale, ceilings, shop.left)
-            reports += [_waits(pod, reason, "") for pod in hand_out.take(((index, missed),))]
+    told: dict[PodSpec, Reason] = {}
+    for pod in homeless:
+        if pod.spec not in told:
+            told[pod.spec] = explain(pod.spec, world, sale, ceilings, shop.left)
+        reports.append(_waits(pod, told[pod.spec], ""))
+    used = frozenset(spot.name for spot in spots if spot.pods and spot.bought is None)
+    numbers = {name: number for number, (name, _) in enumerate(creates)}
     return Growth(
-        creates=tuple(creates),
+        creates=tuple(create for _, create in creates),
         pods=tuple(sorted(reports, key=lambda report: report.pod)),
-        used=frozenset(used),
-        taken_back=frozenset(taken_back),
+        used=used,
+        taken_back=used & leaving,
         blocked=(*_hindered(world, sale), *short_of, *_at_limit(world, sale, ceilings, shop.left)),
+        order=tuple((pod.key, numbers.get(name, name)) for pod, name in order),
     )
 
 
-def _counted_on(name: str, *, coming: frozenset[str], leaving: bool) -> Reason:
-    if leaving:
+def _spot(slot: Slot, pods: list[Pod]) -> Spot:
+    return Spot(name=slot.name, place=slot.place, tried=slot.tried, pods=pods)
+
+
+def _names(slots: Iterable[Slot]) -> frozenset[str]:
+    return frozenset(slot.name for slot in slots)
+
+
+def _counted_on(name: str, *, coming: frozenset[str], leaving: frozenset[str]) -> Reason:
+    if name in leaving:
         return Reason(Code.WAITING_FOR_SCHEDULER, f"its removal is taken back: {name}")
     if name in coming:
         return Reason(Code.WAITING_FOR_SERVER, f"counts on {name}")
@@ -96,6 +126,15 @@ class _HandOut:
 
     def __init__(self, wanted: Demand) -> None:
         self._pods = [iter(c.pods) for c in wanted.classes]
+        self._unpackable = [
+            pod
+            for c, number in zip(wanted.classes, wanted.packable, strict=True)
+            for pod in (() if number else c.pods)
+        ]
+
+    def unpackable(self) -> list[Pod]:
+        """Pods that packing does not judge."""
+        return self._unpackable
 
     def take(self, load: Iterable[tuple[int, int]]) -> list[Pod]:
         return [next(self._pods[index]) for index, number in load for _ in range(number)]
@@ -115,9 +154,8 @@ def _add_missing(world: World, shop: Shop, gone: frozenset[str]) -> Iterator[tup
                 break
 
 
-def _create(bought: Bought, hand_out: _HandOut) -> CreateServer:
-    keys = tuple(pod.key for pod in hand_out.take(bought.load))
-    pool = bought.offer.pool
+def _create(bought: Bought, pods: Sequence[PodKey]) -> CreateServer:
+    keys, pool = tuple(pods), bought.offer.pool
     return CreateServer(
         pool=pool.name,
         offering=bought.offer.key,

@@ -55,11 +55,16 @@ def mismatch(spec: PodSpec, place: Place) -> str:
     if taint is not None:
         value = f"={taint.value}" if taint.value else ""
         return f"taint {taint.key}{value}:{taint.effect} is not tolerated"
+    return mismatch_of_labels(spec, place.name, place.labels)
+
+
+def mismatch_of_labels(spec: PodSpec, name: str, labels: Mapping[str, str]) -> str:
+    """Say why nodeSelector or required node affinity keep a pod away; empty if they do not."""
     for key, value in spec.node_selector:
-        if place.labels.get(key) != value:
+        if labels.get(key) != value:
             return f"nodeSelector {key}={value} does not match"
     terms = spec.affinity_terms
-    if terms is not None and not any(t.matches(place.name, place.labels) for t in terms):
+    if terms is not None and not any(t.matches(name, labels) for t in terms):
         return "required node affinity does not match"
     return ""
 

@@ -46,13 +46,13 @@ def test_a_pending_pod() -> None:
     assert (pod.gated, pod.mirror, pod.do_not_disrupt, pod.is_daemon) == (False,) * 4
 
 
-def test_a_claim_is_a_rule_that_is_not_judged_yet_and_other_volumes_are_none() -> None:
+def test_a_claim_is_noted_and_other_volumes_are_none() -> None:
     manifest = load("pod")
     manifest["spec"]["volumes"].append(
         {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}
     )
 
-    assert pod_of(manifest).spec.unsupported == ("persistentVolumeClaim",)
+    assert pod_of(manifest).spec.claims == (("data", "data"),)
 
 
 def test_a_volume_that_may_be_lost_is_no_local_storage() -> None:

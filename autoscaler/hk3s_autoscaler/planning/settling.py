@@ -1,0 +1,286 @@
+"""The last word on who goes where: exactly as kube-scheduler would judge it, pod by pod.
+
+Packing works with counts and simplified rules. Here its result is replayed on a board, each pod
+as soon as its rules allow; what they refuse, and what packing could not judge, is then looked a
+place for one by one: in room that is there, beside what was just bought, on a server of its own.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from hk3s_autoscaler.model.pod import Pod, PodSpec
+from hk3s_autoscaler.model.resources import Resources, total
+from hk3s_autoscaler.planning.bonds import Bonds
+from hk3s_autoscaler.planning.supply import Offer
+from hk3s_autoscaler.scheduling.board import Board, site
+from hk3s_autoscaler.scheduling.matching import Role
+from hk3s_autoscaler.scheduling.place import HOSTNAME_LABEL, HostPort, Place, conflicts, mismatch
+
+_STRANGER = Role()
+_ROUNDS = 4
+
+
+@dataclass(slots=True, kw_only=True)
+class Spot:
+    """A node, a server on its way, or one that is bought now, with the pods counted onto it.
+
+    `bought` is the number of the purchase. `bound`: a pod with rules about others was put here
+    for what is around, so another kind or location might not do.
+    """
+
+    name: str
+    place: Place
+    tried: bool = False
+    bought: int | None = None
+    bound: bool = False
+    pods: list[Pod] = field(default_factory=list)
+
+    def rest(self) -> tuple[Resources, frozenset[HostPort]]:
+        """Room and host ports once the pods are there."""
+        used = total(pod.spec.requests for pod in self.pods)
+        ports = {port for pod in self.pods for port in pod.spec.host_ports}
+        return self.place.room - used, self.place.ports | ports
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """Who could be placed, in an order in which each may be bound, and who could not.
+
+    `order` are pairs of a pod and the name of its spot, of pods that rules about others bear on.
+    """
+
+    order: tuple[tuple[Pod, str], ...]
+    left: tuple[Pod, ...]
+
+
+class Market(Protocol):
+    """Where servers are bought."""
+
+    def on_sale(self) -> Iterable[Offer]:
+        """What may be bought one of now, in the order of tiers."""
+
+    def buy(self, offer: Offer) -> Spot:
+        """Buy one server that is on sale."""
+
+
+@dataclass(kw_only=True)
+class Settling:
+    """One settlement."""
+
+    bonds: Bonds
+    spots: list[Spot]
+    is_overdue: Callable[[Pod], bool]
+    shop: Market
+
+    def run(self, left: Sequence[Pod]) -> Settled:
+        """Replay what is planned, and look a place for those left and those refused."""
+        homeless = list(left)
+        order: list[tuple[Pod, str]] = []
+        for last in (*[False] * _ROUNDS, True):
+            board, numbers = self._board()
+            order, refused = self._replay(board, numbers)
+            homeless += refused
+            servers = len(self.spots)
+            found, homeless = self._search(board, numbers, homeless, buy=not last)
+            order += found
+            # A new server is a new domain, which may bar what was allowed without it.
+            if len(self.spots) == servers:
+                break
+        return Settled(order=tuple(order), left=tuple(homeless))
+
+    def role(self, pod: Pod) -> Role:
+        """What a pod is to others."""
+        return self.bonds.roles.get(pod.key, _STRANGER)
+
+    def _board(self) -> tuple[Board, dict[str, int]]:
+        board = self.bonds.board()
+        numbers = {each.name: number for number, each in enumerate(self.bonds.sites)}
+        for spot in self.spots:
+            if spot.name not in numbers:
+                numbers[spot.name] = board.add(site(spot.place))
+        return board, numbers
+
+    def _replay(
+        self, board: Board, numbers: dict[str, int]
+    ) -> tuple[list[tuple[Pod, str]], list[Pod]]:
+        order: list[tuple[Pod, str]] = []
+        waiting = [
+            (pod, spot, self.role(pod))
+            for spot in _interleaved(self.spots)
+            for pod in spot.pods
+            if self.role(pod).is_related
+        ]
+        # Those who care go first: a pod that others count may come after them.
+        waiting.sort(key=lambda entry: not (entry[2].spread or entry[2].anti_affinity))
+        while waiting:
+            later = []
+            for pod, spot, role in waiting:
+                number = numbers[spot.name]
+                if board.allows(role, number):
+                    board.put(role, number)
+                    order.append((pod, spot.name))
+                else:
+                    later.append((pod, spot, role))
+            if len(later) == len(waiting):
+                break
+            waiting = later
+        for pod, spot, _ in waiting:
+            spot.pods.remove(pod)
+        return order, [pod for pod, _, _ in waiting]
+
+    def _search(
+        self, board: Board, numbers: dict[str, int], homeless: Sequence[Pod], *, buy: bool
+    ) -> tuple[list[tuple[Pod, str]], list[Pod]]:
+        search = _Search(self, board, numbers)
+        waiting = list(homeless)
+        while waiting:
+            later = search.settle(waiting)
+            if len(later) == len(waiting):
+                later = search.purchase(later) if buy else later
+            if len(later) == len(waiting):
+                break
+            waiting = later
+        return search.order, waiting
+
+
+class _Search:
+    """Places for pods, one by one; equal pods share what is known of a spot."""
+
+    def __init__(self, settling: Settling, board: Board, numbers: dict[str, int]) -> None:
+        self._settling = settling
+        self._board = board
+        self._numbers = numbers
+        self._rests = {spot.name: spot.rest() for spot in settling.spots}
+        self.order: list[tuple[Pod, str]] = []
+
+    def settle(self, pods: Sequence[Pod]) -> list[Pod]:
+        """Put pods where there is room and their rules allow; return the others."""
+        left = []
+        full: dict[tuple[PodSpec, Role, bool], set[str]] = {}
+        hopeless: set[tuple[PodSpec, Role, bool]] = set()
+        for pod in pods:
+            role, spec = self._settling.role(pod), pod.spec
+            kind = (spec, role, self._settling.is_overdue(pod))
+            spot = None
+            if kind not in hopeless:
+                spot = self._find(spec, role, full.setdefault(kind, set()), late=kind[2])
+            if spot is None:
+                left.append(pod)
+                hopeless.add(kind)
+            else:
+                # What was placed may be what somebody wants to be near, or evens a spread out.
+                hopeless = {k for k in hopeless if not (k[1].affinity or k[1].spread)}
+                self._put(pod, role, spec, spot)
+        return left
+
+    def purchase(self, pods: Sequence[Pod]) -> list[Pod]:
+        """Buy one server, the one that serves the first of the pods at the lowest price each."""
+        tried: set[tuple[PodSpec, Role]] = set()
+        for pod in pods:
+            role, spec = self._settling.role(pod), pod.spec
+            if (spec, role) in tried or not role.is_related:
+                continue
+            tried.add((spec, role))
+            alike = [p for p in pods if self._settling.role(p) == role and p.spec == spec]
+            best = self._best_offer(spec, role, len(alike))
+            if best is None:
+                continue
+            offer, number = best
+            chosen = alike[:number]
+            spot = self._settling.shop.buy(offer)
+            self._settling.spots.append(spot)
+            self._numbers[spot.name] = self._board.add(site(spot.place))
+            self._rests[spot.name] = spot.rest()
+            for one in chosen:
+                self._put(one, role, spec, spot)
+            taken = {one.key for one in chosen}
+            return [p for p in pods if p.key not in taken]
+        return list(pods)
+
+    def _find(self, spec: PodSpec, role: Role, useless: set[str], *, late: bool) -> Spot | None:
+        best: tuple[tuple[int, ...], int, Spot] | None = None
+        for rank, spot in enumerate(self._settling.spots):
+            if spot.name in useless:
+                continue
+            if (late and spot.tried) or not self._has_room(spec, spot):
+                useless.add(spot.name)
+                continue
+            number = self._numbers[spot.name]
+            if not self._board.allows(role, number):
+                if not (role.affinity or role.spread):
+                    useless.add(spot.name)  # who keeps others away stays
+                continue
+            if not role.spread:
+                return spot
+            crowding = self._board.crowding(role, number)
+            if best is None or (crowding, rank) < best[:2]:
+                best = (crowding, rank, spot)
+        return best[2] if best is not None else None
+
+    def _has_room(self, spec: PodSpec, spot: Spot) -> bool:
+        room, ports = self._rests[spot.name]
+        return (
+            spec.requests.fits(room)
+            and not conflicts(spec.host_ports, ports)
+            and not mismatch(spec, spot.place)
+        )
+
+    def _put(self, pod: Pod, role: Role, spec: PodSpec, spot: Spot) -> None:
+        if role.is_related:
+            self._board.put(role, self._numbers[spot.name])
+            spot.bound = True
+            self.order.append((pod, spot.name))
+        spot.pods.append(pod)
+        room, ports = self._rests[spot.name]
+        self._rests[spot.name] = (room - spec.requests, ports | frozenset(spec.host_ports))
+
+    def _best_offer(self, spec: PodSpec, role: Role, most: int) -> tuple[Offer, int] | None:
+        """The offer that serves pods at the lowest price each, and how many it serves."""
+        together = role.affinity is not None and HOSTNAME_LABEL in role.affinity[1]
+        best: tuple[tuple[int, float], Offer, int] | None = None
+        for offer in self._settling.shop.on_sale():
+            if mismatch(spec, offer.place) or not spec.requests.fits(offer.place.room):
+                continue
+            if conflicts(spec.host_ports, offer.place.ports):
+                continue
+            number = self._served(spec, role, offer.place, most)
+            if number:
+                price = offer.offering.micro_eur_per_hour
+                # Who must be on one node will find no second one.
+                rank = (-number, price) if together else (0, price / number)
+                if best is None or rank < best[0]:
+                    best = (rank, offer, number)
+        return (best[1], best[2]) if best is not None else None
+
+    def _served(self, spec: PodSpec, role: Role, place: Place, most: int) -> int:
+        """How many pods of a role a new server would take; the board is left as it was."""
+        trial = self._board.add(site(fresh(place, f"trial-{len(self._board)}")))
+        room, number = place.room, 0
+        while number < most and spec.requests.fits(room) and self._board.allows(role, trial):
+            self._board.put(role, trial)
+            room -= spec.requests
+            number += 1
+            if spec.host_ports:
+                break
+        self._board.drop(trial, role, number)
+        return number
+
+
+def fresh(place: Place, name: str) -> Place:
+    """Return a place under a name of its own."""
+    return replace(place, name=name, labels={**place.labels, HOSTNAME_LABEL: name})
+
+
+def _interleaved(spots: Iterable[Spot]) -> Iterator[Spot]:
+    """One spot of each location in turn, so that spreads are kept while pods are replayed."""
+    queues: dict[tuple[str, ...], list[Spot]] = {}
+    for spot in spots:
+        labels = spot.place.labels
+        where = tuple(v for k, v in sorted(labels.items()) if k.startswith("topology."))
+        queues.setdefault(where, []).append(spot)
+    waiting = [list(reversed(queue)) for queue in queues.values()]
+    while waiting:
+        for queue in waiting:
+            yield queue.pop()
+        waiting = [queue for queue in waiting if queue]
