@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import re
 import signal
+from collections import Counter
 from pathlib import Path
 
 from hk3s_lab.clock import Clock
@@ -11,6 +13,7 @@ from hk3s_lab.linux.cgroups import Group
 from hk3s_lab.linux.namespaces import Network
 
 _POLL_SECONDS = 0.02
+_ACK = re.compile(r"DHCPACK\(\S+\) (\S+) ")
 
 
 class Dnsmasq:
@@ -76,6 +79,12 @@ class Dnsmasq:
         if self._child is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._child.send_signal(signal.SIGHUP)
+
+    def leases_given(self) -> Counter[str]:
+        """Return how often each address was leased or its lease renewed."""
+        log = self._directory / "log"
+        text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+        return Counter(_ACK.findall(text))
 
     async def stop(self) -> None:
         """End it."""

@@ -1,0 +1,48 @@
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from hk3s_lab.cloud import LabCloud, LabOptions
+from hk3s_lab.machines.site import Options
+from linux.clusters import WORKERS, LinuxCluster, all_of
+
+SECONDS = 600.0
+"""For the first test that needs the cluster: it may have to make the roots."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents and "timeout" not in item.keywords:
+            item.add_marker(pytest.mark.timeout(SECONDS))
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LinuxCluster]:
+    """A bastion on Debian 13, a master on Debian 12 and a worker of every shape, all Ready."""
+    assert os.geteuid() == 0, "tests on booted machines need root"
+    directory = tmp_path_factory.mktemp("linux")
+    options = LabOptions(kind="linux", speed=50, machines=Options(node_monitor_grace_seconds=40))
+    async with (
+        LabCloud(options, directory=directory / "lab") as cloud,
+        aiohttp.ClientSession() as http,
+    ):
+        images = {name: image for name, (image, _, _) in WORKERS.items()}
+        cluster = LinuxCluster(
+            cloud=cloud,
+            http=http,
+            directory=directory,
+            images=images | {"demo-master-1": "debian-12"},
+        )
+        cluster.linux.nic_names.update({name: nic for name, (_, nic, _) in WORKERS.items()})
+        await cluster.network()
+        public = await cluster.bastion()
+        await cluster.master(public)
+        await cluster.connect(public)
+        await all_of(*(cluster.member(name, ip) for name, (_, _, ip) in WORKERS.items()))
+        await all_of(*(cluster.ready(name) for name in WORKERS))
+        yield cluster
+        await cluster.close()
