@@ -108,6 +108,11 @@ class Container:
         shutil.rmtree(self._spec.directory, ignore_errors=True)
 
     @property
+    def group(self) -> str:
+        """The name of the machine's control group."""
+        return self._group.name
+
+    @property
     def is_off(self) -> bool:
         """Whether nothing of the machine runs."""
         return self._child is None

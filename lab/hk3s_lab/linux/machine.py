@@ -17,7 +17,7 @@ from hk3s_lab.machines.progress import Progress
 
 log = structlog.get_logger()
 
-_LOOK_SECONDS = 0.5
+_LOOK_SECONDS = 0.25
 _STATUS = "/run/hk3s/status.json"
 
 
@@ -49,6 +49,9 @@ class LinuxMachine:
         role = facts.labels.get("hk3s.dev/role", "unknown")
         self.progress = Progress(name=facts.name, role=role)
         self.graceful = False
+        self.powered = clock.monotonic()
+        self.reached: dict[str, float] = {}
+        """Step -> seconds from power-on to when it was first seen; a quarter coarse."""
 
     async def run(self) -> None:
         """Boot and run until it powers itself off, then stay off."""
@@ -79,6 +82,7 @@ class LinuxMachine:
 
     def _take(self, report: dict[str, Any]) -> None:
         progress = self.progress
+        self.reached.setdefault(report["step"], self._clock.monotonic() - self.powered)
         if (progress.step, progress.state) != (report["step"], report["state"]):
             log.info("machine.step", machine=progress.name, step=report["step"], **_brief(report))
         progress.role, progress.step = report["role"], report["step"]
@@ -88,6 +92,7 @@ class LinuxMachine:
         progress.seconds = dict(report["steps"])
         if (progress.step, progress.state) == ("ready", "done") and progress.ready_at is None:
             progress.finish(self._clock.now())
+            self.reached["Ready"] = self._clock.monotonic() - self.powered
 
 
 def _brief(report: dict[str, Any]) -> dict[str, Any]:

@@ -85,6 +85,8 @@ class Provider(Prepare):
             clock,
             self._networks.put_nowait,
         )
+        self.machines: dict[str, LinuxMachine] = {}
+        """The latest boot of each server, by name."""
         self.nic_names: dict[str, str] = {}
         self.releases = Releases(content=b"")
 
@@ -120,7 +122,9 @@ class Provider(Prepare):
     def make(self, site: Site, facts: MachineFacts, binary: Binary) -> LinuxMachine:
         """Return a powered machine, as `Machines` wants it."""
         del site, binary
-        return LinuxMachine(facts, self._clock, self)
+        machine = LinuxMachine(facts, self._clock, self)
+        self.machines[facts.name] = machine
+        return machine
 
     def handle(self, event: ServerEvent) -> None:
         """Take an event of the emulator."""
