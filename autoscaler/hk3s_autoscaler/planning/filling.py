@@ -4,6 +4,7 @@ Identical pods are taken in runs, so that the work grows with classes and not wi
 """
 
 from collections.abc import Callable, Sequence
+from operator import mul
 
 from hk3s_autoscaler.planning.problem import Pattern, Problem, Vector
 from hk3s_autoscaler.scheduling.place import HostPort, conflicts
@@ -97,26 +98,38 @@ def by_density(filling: Filling) -> Pattern:
 
 def by_match(filling: Filling) -> Pattern:
     """The pod whose demand points most where room is left (dot product; Panigrahy et al., 2011)."""
-    shares = {index: filling.shares(index) for index, _ in filling.waiting}
-    waiting = dict(filling.waiting)
+    return _by_match(filling, [1.0] * len(filling.values))
+
+
+def by_pressure(filling: Filling) -> Pattern:
+    """Like `by_match`, with the values as weights."""
+    return _by_match(filling, filling.values)
+
+
+def _by_match(filling: Filling, weights: Sequence[float]) -> Pattern:
+    waiting = [(i, n, [s * weights[i] for s in filling.shares(i)]) for i, n in filling.waiting]
     while waiting:
         free = filling.free()
-        best, best_score = -1, -1.0
-        for index in tuple(waiting):
-            if not filling.fit(index, waiting[index]):
-                del waiting[index]
-                continue
-            score = sum([s * f for s, f in zip(shares[index], free, strict=True)])
-            if score > best_score:
-                best, best_score = index, score
+        best, best_score, best_fit = -1, -1.0, 0
+        still: list[tuple[int, int, list[float]]] = []
+        for entry in waiting:
+            index, left, shares = entry
+            fit = filling.fit(index, left)
+            if fit:
+                score = sum(map(mul, shares, free))
+                if score > best_score:
+                    best, best_score, best_fit = len(still), score, fit
+                still.append(entry)
         if best < 0:
             break
-        fit = filling.fit(best, waiting[best])
-        number = max(1, fit // _RUN)
-        filling.put(best, number)
-        waiting[best] -= number
-        if not waiting[best]:
-            del waiting[best]
+        index, left, shares = still[best]
+        number = max(1, best_fit // _RUN)
+        filling.put(index, number)
+        if left > number:
+            still[best] = (index, left - number, shares)
+        else:
+            del still[best]
+        waiting = still
     return filling.pattern()
 
 

@@ -13,6 +13,8 @@ from hk3s_autoscaler.planning.problem import Kind, Pattern, Problem
 
 _STEPS = 4
 _RATE = 1.0
+_POWERS = (0.0, 1.0, 2.0)
+_RUN = 4
 _CLOSE_ENOUGH = 1 + 5e-4
 
 
@@ -42,13 +44,15 @@ class Knapsack:
         if total > 0:
             self.multipliers = [p * h / total for p, h in zip(prices, self.kind.room, strict=True)]
 
-    def solve(self, values: Sequence[float], nodes: int) -> tuple[float, Pattern, float]:
+    def solve(
+        self, values: Sequence[float], nodes: int, price: float
+    ) -> tuple[float, Pattern, float]:
         """Return the best load found: its value, itself, and a value that no load exceeds.
 
         A server that cannot be worth its price is not searched; the bound then says so.
         """
         bound = self._tune(values)
-        if bound <= self.kind.price:
+        if bound <= price:
             return 0.0, (), bound
         multipliers = self.multipliers
         rated = []
@@ -59,6 +63,8 @@ class Knapsack:
                 rated.append((value / max(size, 1e-12), index, most, shares, size))
         rated.sort(key=lambda item: (-item[0], item[1]))
         search = _Search(self.problem, values, rated, nodes)
+        for power in _POWERS:
+            search.climb(len(self.kind.room), power)
         worth, pattern, upper = search.run(len(self.kind.room))
         self.work += search.visits
         return worth, pattern, min(upper, bound)
@@ -115,6 +121,55 @@ class _Search:
         self._best = 0.0
         self._pattern: tuple[tuple[int, int], ...] = ()
         self._missed = 0.0
+
+    def climb(self, dimensions: int, power: float) -> None:
+        """Take the class that is worth most for what it takes of the scarcest room (Toyoda)."""
+        room = [1.0 + 1e-12] * dimensions
+        open_classes = [(index, most, shares) for _, index, most, shares, _ in self._rated]
+        taken: dict[int, int] = {}
+        worth = 0.0
+        while open_classes:
+            weights = [1 / max(free, 1e-6) ** power for free in room]
+            best_score, best, best_fit = 0.0, -1, 0
+            still = []
+            for entry in open_classes:
+                index, most, shares = entry
+                fit = self._fit(index, most - taken.get(index, 0), shares, room, taken)
+                if not fit:
+                    continue
+                still.append(entry)
+                size = sum([w * s for w, s in zip(weights, shares, strict=True)])
+                score = self._values[index] / size
+                if score > best_score:
+                    best_score, best, best_fit = score, len(still) - 1, fit
+            self.visits += 2 + len(open_classes) // 2
+            open_classes = still
+            if best < 0:
+                break
+            index, _, shares = open_classes[best]
+            number = max(1, best_fit // _RUN)
+            taken[index] = taken.get(index, 0) + number
+            worth += number * self._values[index]
+            room = [free - number * share for free, share in zip(room, shares, strict=True)]
+        if worth > self._best:
+            self._best, self._pattern = worth, tuple(taken.items())
+
+    def _fit(
+        self,
+        index: int,
+        most: int,
+        shares: Sequence[float],
+        room: Sequence[float],
+        taken: dict[int, int],
+    ) -> int:
+        for share, free in zip(shares, room, strict=True):
+            if share * most > free:
+                most = int(free / share) if free > 0 else 0
+        if most and self._problem.ports and self._problem.clash((*taken, index)):
+            return 0
+        if most and self._problem.neighbours:
+            return self._problem.beside(index, taken.items(), most)
+        return most
 
     def run(self, dimensions: int) -> tuple[float, Pattern, float]:
         self._visit(0, 0.0, 1.0, (1.0 + 1e-12,) * dimensions, ())

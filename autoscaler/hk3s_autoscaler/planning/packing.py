@@ -6,6 +6,7 @@ units, never timed: the same facts give the same plan on any machine.
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,10 +20,18 @@ from hk3s_autoscaler.planning.filling import (
     by_value,
 )
 from hk3s_autoscaler.planning.problem import Pattern, Problem, affordable
-from hk3s_autoscaler.planning.relaxation import Relaxation, relax
+from hk3s_autoscaler.planning.relaxation import Load, Relaxation, relax
+from hk3s_autoscaler.planning.repack import Improver
+from hk3s_autoscaler.planning.tighten import simplified
 
-_RELAX_WORK = 60_000
-_ROUNDED_CLASSES = 16
+_RELAX_WORK = 100_000
+_DIVE_WORK = 12_000
+_DIVES = 12
+_AT_ONCE = 4
+_IMPROVE_WORK = 1_000_000
+_SIZES = (4, 6, 9, 12)
+"""How many servers are taken out at once."""
+_WHOLE = 1e-6
 _RUINED_SHARES = (2, 4, 8)
 _RUIN_ROUNDS = 6
 
@@ -51,25 +60,51 @@ class Packing:
 
 def pack(problem: Problem) -> Packing:
     """Return the best purchase found; it never breaks a limit, and misses pods rather."""
-    relaxed = relax(problem, _RELAX_WORK)
-    found = [*_race(problem, relaxed)]
+    sharp, numbers = simplified(problem)
+    if not numbers:
+        return Packing(batches=(), price=0, missed=problem.counts)
+    found = _pack(sharp)
+    batches = tuple(replace(batch, kind=numbers[batch.kind]) for batch in found.batches)
+    return replace(found, batches=batches)
+
+
+def _pack(problem: Problem) -> Packing:
+    rough = relax(problem, 1)
+    found = [_cover(problem, rough.values, (rule,), problem.counts) for rule in RULES]
+    loads = {(b.kind, b.pattern) for packing in found for b in packing.batches}
+    relaxed = relax(problem, _RELAX_WORK, sorted(loads))
+    found += _race(problem, relaxed)
     if any(sum(packing.missed) for packing in found):
         found += _race_for_room(problem, relaxed)
     polished = [_right_size(problem, packing) for packing in found]
     best = min(polished, key=Packing.rank)
-    return _rebuild(problem, relaxed, best)
+    if any(best.missed):
+        return _rebuild(problem, relaxed, best)
+    return _improve(problem, relaxed, best)
+
+
+def _improve(problem: Problem, relaxed: Relaxation, packing: Packing) -> Packing:
+    left = list(problem.limits)
+    servers: Counter[Load] = Counter()
+    for batch in packing.batches:
+        servers[batch.kind, batch.pattern] += batch.number
+        for limit, amount in problem.kinds[batch.kind].uses:
+            left[limit] -= amount * batch.number
+    improver = Improver(problem, relaxed.values, servers, left, _IMPROVE_WORK)
+    improver.run(_SIZES)
+    batches = tuple(Batch(kind, pattern, n) for (kind, pattern), n in improver.servers.items())
+    price = sum(problem.kinds[batch.kind].price * batch.number for batch in batches)
+    return replace(packing, batches=batches, price=price)
 
 
 def _race(problem: Problem, relaxed: Relaxation) -> Iterable[Packing]:
     rest = problem.counts
+    yield _dive(problem, relaxed)
     yield _cover(problem, relaxed.values, RULES, rest)
-    for rule in (by_match, by_size):
-        yield _cover(problem, relaxed.values, (rule,), rest)
     yield _cover(problem, _even(problem), (by_match, by_size), rest)
-    if len([n for n in rest if n]) <= _ROUNDED_CLASSES:
-        yield _round(problem, relaxed)
-    for number in range(len(problem.kinds)):
-        yield _cover(problem, relaxed.values, (by_match, by_size), rest, first=number)
+    if len(problem.kinds) > 1:
+        for number in range(len(problem.kinds)):
+            yield _cover(problem, relaxed.values, (by_match, by_size), rest, first=number)
 
 
 def _race_for_room(problem: Problem, relaxed: Relaxation) -> Iterable[Packing]:
@@ -89,10 +124,22 @@ def _even(problem: Problem) -> list[float]:
     ]
 
 
-def _round(problem: Problem, relaxed: Relaxation) -> Packing:
-    """Buy the whole servers of the relaxed mix, and cover the rest."""
-    bought = [Batch(kind, pattern, int(n + 1e-6)) for kind, pattern, n in relaxed.columns]
-    return _cover(problem, relaxed.values, RULES, problem.counts, bought=bought)
+def _dive(problem: Problem, relaxed: Relaxation) -> Packing:
+    """Buy the whole servers of the relaxed mix, relax what is left anew, and so on."""
+    cover = _Cover(problem, relaxed.values, RULES, problem.counts, 0)
+    mix = relaxed.columns
+    for _ in range(_DIVES):
+        bought = sum([cover.buy(kind, pattern, int(n + _WHOLE)) for kind, pattern, n in mix])
+        if not bought:
+            likely = sorted(mix, key=lambda column: -column[2])[: max(1, len(mix) // _AT_ONCE)]
+            bought = sum([cover.buy(kind, cover.trim(pattern), 1) for kind, pattern, _ in likely])
+        rest = cover.rest()
+        if not bought or not any(rest.counts):
+            break
+        loads = [(kind, cover.trim(pattern)) for kind, pattern, _ in mix]
+        mix = relax(rest, _DIVE_WORK, loads).columns
+    cover.run(range(len(problem.kinds)))
+    return cover.packing()
 
 
 def _cover(
@@ -160,7 +207,7 @@ class _Cover:
         offer = self._problem.kinds[kind]
         number = min(number, affordable(offer, self._left))
         number = min([number, *(self._waiting[index] // n for index, n in pattern)])
-        if number <= 0:
+        if number <= 0 or not pattern:
             return 0
         for limit, amount in offer.uses:
             self._left[limit] -= amount * number
@@ -168,6 +215,15 @@ class _Cover:
             self._waiting[index] -= n * number
         self._bought[kind, pattern] = self._bought.get((kind, pattern), 0) + number
         return number
+
+    def trim(self, pattern: Pattern) -> Pattern:
+        """What of a load is still waiting."""
+        fitting = ((index, min(n, self._waiting[index])) for index, n in pattern)
+        return tuple((index, n) for index, n in fitting if n)
+
+    def rest(self) -> Problem:
+        """What is still to be packed."""
+        return replace(self._problem, counts=tuple(self._waiting), limits=tuple(self._left))
 
     def packing(self) -> Packing:
         """What was bought."""

@@ -1,94 +1,199 @@
 """The packing without whole numbers: column generation (Gilmore and Gomory, 1961).
 
 A column is what one server of a kind may hold; the columns at hand are mixed in fractions so that
-every pod is covered at the lowest price, and the resulting value of each class of pods shows which
-column is missing. Scaling those values until no server of any kind is worth more than its price
-gives a lower bound for every possible purchase (Farley, 1990), however early the search stops.
+every pod is covered at the lowest price within the limits, and the resulting value of each class of
+pods shows which column is missing. Scaling those values until no server of any kind is worth more
+than its price gives a lower bound for every possible purchase (Farley, 1990), however early the
+search stops.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hk3s_autoscaler.planning.knapsack import Knapsack
 from hk3s_autoscaler.planning.problem import Pattern, Problem
 from hk3s_autoscaler.planning.simplex import Column, Covering
+from hk3s_autoscaler.planning.tighten import undominated
 
 _GAP = 0.001
 _FIRST_NODES = 50
 _MORE_NODES = 6
-_TRUST = 0.7
+_MOST_NODES = 20_000
+_TRUST = 0.5
 """How much the values with the best bound so far weigh against the newest: it calms the search."""
+_MISSED = 20
+"""What it costs not to serve a pod, in prices of serving it alone."""
 
-_Load = tuple[int, Pattern]
+Load = tuple[int, Pattern]
+"""A kind, and what one server of it holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relaxation:
-    """`bound` is a price per hour that no purchase can undercut; `values` are those of the classes.
+    """`bound` is a price per hour that no purchase can undercut that misses no pod.
 
-    `columns` are the mix found: kind, what one server holds, and how many (in fractions).
+    `values` are those of the classes, `dues` what each limit adds to the price of what it takes.
+    `columns` are the mix found: kind, what one server holds, and how many (in fractions); `price`
+    is what the mix costs, missed pods included.
     """
 
     bound: float
     values: tuple[float, ...]
     columns: tuple[tuple[int, Pattern, float], ...]
+    price: float = 0.0
+    dues: tuple[float, ...] = ()
 
 
-def relax(problem: Problem, work: int) -> Relaxation:
+def relax(problem: Problem, work: int, loads: Iterable[Load] = ()) -> Relaxation:
     """Solve the relaxation within about `work` units (a unit is a microsecond or so).
 
-    Limits are left out: they could only make a purchase dearer. Classes that no kind can hold, or
-    of which there are no pods, have no part in it.
+    `loads` are columns to start from. Classes that no kind can hold, or of which there are no pods,
+    have no part in it.
     """
-    sacks = [Knapsack(problem, kind) for kind in problem.kinds]
-    served = sorted({index for sack in sacks for index, _, _ in sack.items})
-    if not served:
-        return Relaxation(bound=0.0, values=(0.0,) * len(problem.counts), columns=())
-    rows = {index: row for row, index in enumerate(served)}
-    master = Covering([problem.counts[i] for i in served], _alone(problem, served, sacks))
-    centre = _area_values(problem, served, sacks)
-    bound, trust, nodes = 0.0, 1.0, _FIRST_NODES
-    while True:
-        newest = _spread(master.values, served, len(problem.counts))
-        values = [trust * c + (1 - trust) * v for c, v in zip(centre, newest, strict=True)]
-        for sack in sacks:
+    search = _Generation(problem)
+    if not search.served:
+        nothing = (0.0,) * len(problem.counts)
+        return Relaxation(bound=0.0, values=nothing, columns=())
+    search.start(loads)
+    search.run(work)
+    return search.result()
+
+
+class _Generation:
+    """Column generation under way."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self._limits = _binding(problem)
+        buyable = [k for k, kind in enumerate(problem.kinds) if _affordable(problem, k)]
+        kept = undominated([problem.kinds[k] for k in buyable], limited=bool(self._limits))
+        self._sacks = {
+            buyable[k]: Knapsack(problem, problem.kinds[buyable[k]]) for k in sorted(kept)
+        }
+        self._sacks = {k: sack for k, sack in self._sacks.items() if sack.items}
+        self.served = sorted({i for sack in self._sacks.values() for i, _, _ in sack.items})
+        self._rows = {index: row for row, index in enumerate(self.served)}
+        self._limit_rows = {limit: len(self.served) + row for row, limit in enumerate(self._limits)}
+        self._bound = 0.0
+        self._centre: list[float] = []
+        self._dues = [0.0] * len(problem.limits)
+        self._master: Covering[Load] | None = None
+
+    def start(self, loads: Iterable[Load]) -> None:
+        """Enter what serves each class alone, then the loads at hand."""
+        problem = self._problem
+        alone = self._alone()
+        self._master = Covering(
+            [problem.counts[i] for i in self.served],
+            [_MISSED * problem.kinds[k].price / n for k, ((_, n),) in alone],
+            [problem.limits[limit] for limit in self._limits],
+        )
+        for load in (*alone, *loads):
+            self._enter(load)
+        self._centre = _area_values(problem, self.served, list(self._sacks.values()))
+
+    def run(self, work: int) -> None:
+        """Price columns until the bound is close to the mix, or the work is done."""
+        master = self._master
+        assert master is not None  # noqa: S101 - start() comes first
+        problem, trust, nodes = self._problem, 1.0, _FIRST_NODES
+        size = len(master.values)
+        while work > 0:
+            newest = self._spread(master.values)
+            dues = [
+                -min(0.0, master.values[self._limit_rows[n]]) if n in self._limit_rows else 0.0
+                for n in range(len(problem.limits))
+            ]
+            values = [
+                trust * c + (1 - trust) * v for c, v in zip(self._centre, newest, strict=True)
+            ]
+            dues = [trust * c + (1 - trust) * v for c, v in zip(self._dues, dues, strict=True)]
+            found, dearest, visits = self._price(values, dues, nodes)
+            owed = sum(d * have for d, have in zip(dues, problem.limits, strict=True))
+            candidate = sum(values[i] * problem.counts[i] for i in self.served) / dearest - owed
+            if candidate > self._bound:
+                self._bound = candidate
+                self._centre, self._dues = [value / dearest for value in values], dues
+            pivots = master.pivots
+            entered = sum([self._enter(load) for load in found])
+            work -= visits + (master.pivots - pivots) * size * size // 12
+            if self._bound >= master.price * (1 - _GAP):
+                return
+            if entered:
+                trust = min(trust, _TRUST)
+            elif trust:
+                trust = trust / 2 if trust > 0.2 else 0.0  # noqa: PLR2004 - then the newest alone
+            elif nodes >= _MOST_NODES:
+                return
+            else:
+                nodes *= _MORE_NODES
+
+    def result(self) -> Relaxation:
+        """The bound and the mix so far."""
+        master = self._master
+        assert master is not None  # noqa: S101 - start() comes first
+        return Relaxation(
+            bound=self._bound,
+            values=tuple(self._centre),
+            columns=tuple((kind, pattern, n) for (kind, pattern), n in master.mix()),
+            price=master.price,
+            dues=tuple(self._dues),
+        )
+
+    def _price(
+        self, values: Sequence[float], dues: Sequence[float], nodes: int
+    ) -> tuple[list[Load], float, int]:
+        """Fill each kind: the loads, the worst ratio of worth to price, and the work done."""
+        found, dearest, visits = [], 1e-12, 0
+        for number, sack in self._sacks.items():
+            price = sack.kind.price + sum([dues[n] * amount for n, amount in sack.kind.uses])
             sack.work = 0
-        loads = [(*sack.solve(values, nodes), number) for number, sack in enumerate(sacks)]
-        dearest = max(upper / problem.kinds[number].price for _, _, upper, number in loads)
-        candidate = sum(values[i] * problem.counts[i] for i in served) / dearest
-        if candidate > bound:
-            bound, centre = candidate, [value / dearest for value in values]
-        price = sum(newest[i] * problem.counts[i] for i in served)
-        work -= sum(12 * len(sack.items) + 4 * sack.work for sack in sacks)
-        if bound >= price * (1 - _GAP) or work <= 0:
-            break
-        entered = 0
-        for _, pattern, _, number in sorted(loads, key=lambda load: -load[0]):
-            entries = tuple((rows[i], float(n)) for i, n in pattern)
-            column = Column((number, pattern), problem.kinds[number].price, entries)
-            entered += bool(entries) and master.enter(column)
-        work -= entered * len(served) ** 2 // 8
-        trust = min(trust, _TRUST)
-        if not entered and trust:
-            trust = trust / 2 if trust > 0.1 else 0.0  # noqa: PLR2004 - then the newest alone count
-        elif not entered:
-            nodes *= _MORE_NODES
-    columns = tuple((number, pattern, n) for (number, pattern), n in master.mix())
-    return Relaxation(bound=bound, values=tuple(centre), columns=columns)
+            worth, pattern, upper = sack.solve(values, nodes, price)
+            dearest = max(dearest, upper / max(price, 1e-9))
+            visits += 12 * len(sack.items) + 4 * sack.work
+            if pattern:
+                found.append((worth / max(price, 1e-9), (number, pattern)))
+        found.sort(key=lambda load: -load[0])
+        return [load for _, load in found], dearest, visits
+
+    def _enter(self, load: Load) -> bool:
+        number, pattern = load
+        kind = self._problem.kinds[number]
+        entries = [(self._rows[i], float(n)) for i, n in pattern if i in self._rows]
+        for limit, amount in kind.uses:
+            if limit in self._limit_rows:
+                entries.append((self._limit_rows[limit], float(amount)))
+        assert self._master is not None  # noqa: S101 - start() comes first
+        return self._master.enter(Column(load, kind.price, tuple(entries)))
+
+    def _alone(self) -> list[Load]:
+        """For each class the server that holds it, and nothing else, at the lowest price a pod."""
+        cheapest: dict[int, tuple[float, int, int]] = {}
+        for number, sack in self._sacks.items():
+            for index, most, _ in sack.items:
+                offer = (sack.kind.price / most, number, most)
+                cheapest[index] = min(cheapest.get(index, offer), offer)
+        return [(cheapest[i][1], ((i, cheapest[i][2]),)) for i in self.served]
+
+    def _spread(self, values: Sequence[float]) -> list[float]:
+        spread = [0.0] * len(self._problem.counts)
+        for row, index in enumerate(self.served):
+            spread[index] = max(0.0, values[row])
+        return spread
 
 
-def _alone(problem: Problem, served: list[int], sacks: list[Knapsack]) -> list[Column[_Load]]:
-    """For each class the server that holds it, and nothing else, at the lowest price a pod."""
-    cheapest: dict[int, tuple[float, int, int]] = {}
-    for number, sack in enumerate(sacks):
-        for index, most, _ in sack.items:
-            offer = (sack.kind.price / most, number, most)
-            cheapest[index] = min(cheapest.get(index, offer), offer)
-    return [
-        Column((number, ((index, most),)), problem.kinds[number].price, ((row, float(most)),))
-        for row, index in enumerate(served)
-        for _, number, most in [cheapest[index]]
-    ]
+def _binding(problem: Problem) -> list[int]:
+    """The limits that a purchase could reach: no server is bought for less than one pod."""
+    pods = sum(problem.counts)
+    most = [0] * len(problem.limits)
+    for kind in problem.kinds:
+        for limit, amount in kind.uses:
+            most[limit] = max(most[limit], amount)
+    return [n for n, left in enumerate(problem.limits) if most[n] and left < most[n] * pods]
+
+
+def _affordable(problem: Problem, number: int) -> bool:
+    return all(problem.limits[limit] >= amount for limit, amount in problem.kinds[number].uses)
 
 
 def _area_values(problem: Problem, served: list[int], sacks: list[Knapsack]) -> list[float]:
@@ -96,17 +201,11 @@ def _area_values(problem: Problem, served: list[int], sacks: list[Knapsack]) -> 
     size = len(problem.demands[0])
     asked = [sum(problem.counts[i] * problem.demands[i][d] for i in served) for d in range(size)]
     axes = [d for d in range(size) if asked[d]]
-    kinds = [sack.kind for sack in sacks if sack.items]
+    kinds = [sack.kind for sack in sacks]
     unit = [max(kind.room[d] for kind in kinds) for d in range(size)]
-    first = [
-        min(
-            (kind.price * unit[d] / kind.room[d], n) for n, kind in enumerate(kinds) if kind.room[d]
-        )
-        for d in axes
-    ]
+    dearest = max(kind.price for kind in kinds)
     slices: Covering[int] = Covering(
-        [asked[d] / unit[d] for d in axes],
-        [Column(n, price, ((row, 1.0),)) for row, (price, n) in enumerate(first)],
+        [asked[d] / unit[d] for d in axes], [float(_MISSED * dearest) for _ in axes]
     )
     columns = [
         Column(n, kind.price, tuple((row, kind.room[d] / unit[d]) for row, d in enumerate(axes)))
@@ -124,10 +223,3 @@ def _area_values(problem: Problem, served: list[int], sacks: list[Knapsack]) -> 
     for sack in sacks:
         sack.weigh([max(0.0, prices.get(d, 0.0)) for d in range(size)])
     return values
-
-
-def _spread(values: Sequence[float], served: list[int], size: int) -> list[float]:
-    spread = [0.0] * size
-    for row, index in enumerate(served):
-        spread[index] = max(0.0, values[row])
-    return spread

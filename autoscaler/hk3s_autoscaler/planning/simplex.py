@@ -1,17 +1,20 @@
-"""A small covering programme: mix columns in fractions to cover every row at the lowest price.
+"""A covering programme: mix columns in fractions to cover every row at the lowest price.
 
-The revised simplex method with an explicit inverse, for tens of rows; columns come one at a time.
+Some rows must be covered, others are limits that the mix may not exceed. The revised simplex method
+with an explicit inverse, for tens of rows; columns come one at a time.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 Name = TypeVar("Name")
 _TINY = 1e-9
+_NOISE = 1e-14
+_WORTHWHILE = 1e-7
 
 
 class Column(NamedTuple, Generic[Name]):
-    """A column: what it costs and how much of each row it covers."""
+    """A column: what it costs and how much of each row it covers, or takes of a limit."""
 
     name: Name
     price: float
@@ -19,22 +22,28 @@ class Column(NamedTuple, Generic[Name]):
 
 
 class Covering(Generic[Name]):
-    """The cheapest mix of the columns entered so far, and the value of covering a row."""
+    """The cheapest mix of the columns entered so far, and the value of covering a row.
 
-    def __init__(self, wanted: Sequence[float], first: Iterable[Column[Name]]) -> None:
-        """Start from one column a row, in the rows' order, each covering only its own row."""
-        columns = list(first)
-        size = len(wanted)
-        self._names: list[Name | None] = []
-        self._inverse = [[0.0] * size for _ in range(size)]
-        self._amounts: list[float] = []
-        self.values: list[float] = []
-        for row, column in enumerate(columns):
-            covered = column.entries[0][1]
-            self._names.append(column.name)
-            self._inverse[row][row] = 1 / covered
-            self._amounts.append(wanted[row] / covered)
-            self.values.append(column.price / covered)
+    `wanted` are the rows to cover; not to cover one unit costs the row's `penalty`. The `limits`
+    are the rows behind them; what a unit of a limit is worth is a value below zero.
+    """
+
+    def __init__(
+        self, wanted: Sequence[float], penalties: Sequence[float], limits: Sequence[float] = ()
+    ) -> None:
+        size = len(wanted) + len(limits)
+        self.pivots = 0
+        self._covered = len(wanted)
+        self._wanted = [*map(float, wanted), *map(float, limits)]
+        self._names: list[Name | None] = [None] * size
+        self._inverse = [[float(row == column) for column in range(size)] for row in range(size)]
+        self._amounts = list(self._wanted)
+        self.values = [*map(float, penalties), *(0.0 for _ in limits)]
+
+    @property
+    def price(self) -> float:
+        """The price of the mix, with the penalties for what it does not cover."""
+        return sum(v * w for v, w in zip(self.values, self._wanted, strict=True))
 
     def mix(self) -> tuple[tuple[Name, float], ...]:
         """The columns in use, and how much of each."""
@@ -46,21 +55,28 @@ class Covering(Generic[Name]):
 
     def enter(self, column: Column[Name]) -> bool:
         """Take a column into the mix if that makes it cheaper."""
-        saving = sum(n * self.values[row] for row, n in column.entries) - column.price
-        if saving <= column.price * 1e-7:
+        saving = -column.price
+        for row, n in column.entries:
+            saving += n * self.values[row]
+        if saving <= column.price * _WORTHWHILE:
             return False
         if not self._pivot(column.name, column.entries, -saving):
             return False
-        self._cover_more()
+        self._relax_rows()
         return True
 
-    def _cover_more(self) -> None:
-        """Cover rows more often than wanted where that is cheaper: no value goes below zero."""
+    def _relax_rows(self) -> None:
+        """Cover rows more often than wanted, and use limits less, where that is cheaper."""
         for _ in range(4 * len(self.values)):
-            row = min(range(len(self.values)), key=self.values.__getitem__)
-            if self.values[row] >= -_TINY:
+            worst, at = _TINY, -1
+            for row, value in enumerate(self.values):
+                loss = -value if row < self._covered else value
+                if loss > worst:
+                    worst, at = loss, row
+            if at < 0:
                 return
-            if not self._pivot(None, ((row, -1.0),), self.values[row]):
+            sign = -1.0 if at < self._covered else 1.0
+            if not self._pivot(None, ((at, sign),), -worst):
                 return
 
     def _pivot(
@@ -71,12 +87,13 @@ class Covering(Generic[Name]):
         ratios = [(amounts[r] / s, -s, r) for r, s in enumerate(direction) if s > _TINY]
         if not ratios:
             return False
+        self.pivots += 1
         ratio, _, leaving = min(ratios)
         step = direction[leaving]
         pivot_row = [x / step for x in inverse[leaving]]
         for row, line in enumerate(inverse):
             share = direction[row]
-            if row != leaving and abs(share) > 1e-14:  # noqa: PLR2004 - rounding noise
+            if row != leaving and abs(share) > _NOISE:
                 inverse[row] = [a - share * b for a, b in zip(line, pivot_row, strict=True)]
                 amounts[row] = max(0.0, amounts[row] - share * ratio)
         inverse[leaving] = pivot_row

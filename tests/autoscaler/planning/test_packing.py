@@ -1,6 +1,7 @@
 """Properties of every purchase: within the limits, holding its pods, no cheaper than the bound."""
 
 from collections import Counter
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from hk3s_autoscaler.planning.packing import Packing, pack
 from hk3s_autoscaler.planning.problem import Kind, Problem
 from hk3s_autoscaler.planning.relaxation import relax
+from hk3s_autoscaler.planning.tighten import tightened, undominated
 
 WORK = 20_000
 TCP_80 = (("0.0.0.0", "TCP", 80),)  # noqa: S104 - compared with, never bound
@@ -100,11 +102,12 @@ def test_without_limits_only_what_fits_nowhere_is_missed(problem: Problem) -> No
 def test_no_packing_is_cheaper_than_the_bound(problem: Problem) -> None:
     packing = pack(problem)
     served = tuple(n - m for n, m in zip(problem.counts, packing.missed, strict=True))
-    demand = Problem(
-        demands=problem.demands, counts=served, kinds=problem.kinds, ports=problem.ports
-    )
+    free = tuple(replace(kind, uses=()) for kind in problem.kinds)
+    unlimited = relax(replace(problem, counts=served, kinds=free, limits=()), WORK).bound
+    limited = relax(replace(problem, counts=served), WORK).bound
 
-    assert relax(demand, WORK).bound <= packing.price * (1 + 1e-9)
+    assert unlimited <= packing.price * (1 + 1e-9)
+    assert limited <= packing.price * (1 + 1e-9)
 
 
 @settings(max_examples=50, deadline=None)
@@ -137,3 +140,34 @@ def test_complementary_pods_share_servers() -> None:
     problem = Problem(demands=(cpu, memory), counts=(20, 20), kinds=kinds)
 
     assert pack(problem).price == 2000
+
+
+def test_limits_make_the_bound_higher() -> None:
+    small = Kind(room=(10,), price=10, classes=(0,), uses=((0, 1),))
+    large = Kind(room=(20,), price=100, classes=(0,), uses=((0, 1),))
+    problem = Problem(demands=((5,),), counts=(40,), kinds=(small, large), limits=(15,))
+
+    # 15 servers hold 40 pods only if at least five of them are large.
+    assert 599 <= relax(problem, WORK).bound <= 600.001
+    assert pack(problem).price == 600
+    assert relax(replace(problem, limits=(20,)), WORK).bound <= 200
+
+
+def test_room_that_no_sum_of_demands_reaches_is_cut_off() -> None:
+    kind = Kind(room=(1580, 110), price=1, classes=(0, 1))
+    problem = Problem(demands=((500, 10), (200, 25)), counts=(9, 1), kinds=(kind,))
+
+    assert tightened(problem).kinds[0].room == (1500, 105)
+
+
+def test_a_kind_that_another_replaces_is_left_out() -> None:
+    kinds = (
+        Kind(room=(4, 8), price=20, classes=(0,)),
+        Kind(room=(4, 8), price=10, classes=(0,)),
+        Kind(room=(9, 1), price=30, classes=(0, 1)),
+    )
+
+    assert undominated(kinds, limited=True) == [1, 2]
+    scarce = replace(kinds[1], uses=((0, 1),))
+    assert undominated((kinds[0], scarce), limited=True) == [1, 0]
+    assert undominated((kinds[0], scarce), limited=False) == [1]
