@@ -1,6 +1,6 @@
 """Carrying steps out at Hetzner, one by one, each repeatable after a kill at any point."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar, assert_never
 
@@ -11,7 +11,7 @@ from hk3s_bootstrap.observed import Observed, is_ours
 from hk3s_bootstrap.progress import Reporter
 from hk3s_hetzner import domain
 from hk3s_hetzner.client import Hetzner
-from hk3s_hetzner.errors import AlreadyExists, HetznerError, Transient
+from hk3s_hetzner.errors import ActionTimeout, AlreadyExists, HetznerError, Transient
 from hk3s_kube.clock import Clock
 
 ACTION_SECONDS = 300.0
@@ -47,25 +47,31 @@ class Executor:
             StepFailed: Hetzner refused; everything before is done, running again continues.
         """
         for step in steps:
-            with self.reporter.doing(str(step)):
+            with self.reporter.doing(str(step)) as say:
                 try:
-                    world = await self._patiently(step, world)
+                    world = await self._patiently(step, world, say)
                 except HetznerError as error:
                     raise StepFailed(str(step), error) from error
         return world
 
-    async def _patiently(self, step: todo.Step, world: Observed) -> Observed:
-        """Repeat a step while the object is busy with something that an earlier run began.
+    async def _patiently(
+        self, step: todo.Step, world: Observed, say: Callable[[str], None]
+    ) -> Observed:
+        """Repeat a step while Hetzner has a passing problem.
 
-        The SDK repeats what may have been lost on the way; `locked` it leaves to us.
+        The object is busy with what an earlier run began, or Hetzner answers with errors of its
+        own. The SDK repeats only what may have been lost on the way.
         """
         deadline = self.clock.monotonic() + BUSY_SECONDS
         while True:
             try:
                 return await self._do(step, world)
+            except ActionTimeout:
+                raise
             except Transient as error:
-                if error.code not in ("locked", "conflict") or self.clock.monotonic() > deadline:
+                if self.clock.monotonic() > deadline:
                     raise
+                say(str(error))
             await self.clock.sleep(BUSY_PAUSE_SECONDS)
 
     async def _do(self, step: todo.Step, world: Observed) -> Observed:

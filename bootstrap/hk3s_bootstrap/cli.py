@@ -35,6 +35,8 @@ FAILED = 1
 BAD_INPUT = 2
 INTERRUPTED = 130
 LOG_WIDTH = 160
+PATIENCE = (5.0, 30.0)
+"""Seconds to connect to Hetzner and to wait for its answer: people wait rather than start over."""
 
 app = typer.Typer(
     name="hk3s-bootstrap",
@@ -249,7 +251,7 @@ def _run(
     endpoint = endpoint_of(config, environment)
 
     async def session() -> None:
-        hetzner = Hetzner(token, endpoint=endpoint, application="hk3s-bootstrap")
+        hetzner = Hetzner(token, endpoint=endpoint, application="hk3s-bootstrap", timeout=PATIENCE)
         try:
             await work(
                 Session(

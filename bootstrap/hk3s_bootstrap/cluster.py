@@ -2,7 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from hk3s_bootstrap import objects
 from hk3s_bootstrap.config import ClusterConfig
@@ -12,14 +13,17 @@ from hk3s_bootstrap.progress import Reporter
 from hk3s_kube import nodepool
 from hk3s_kube.client import Kube
 from hk3s_kube.clock import Clock
-from hk3s_kube.errors import KubeError, NotFound, Unreachable
+from hk3s_kube.errors import KubeError, NotFound, ServerFailure, TooManyRequests, Unreachable
 
 MANAGER = "hk3s-bootstrap"
 KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 API_SECONDS = 900.0
 READY_SECONDS = 900.0
-KIND_SECONDS = 120.0
+KIND_SECONDS = 180.0
+"""Of patience with a kind that is not served yet, and with an API server that is away."""
 POLL_SECONDS = 1.0
+PASSING = (Unreachable, ServerFailure, TooManyRequests)
+Answer = TypeVar("Answer")
 
 Probe = Callable[[], Awaitable[str | None]]
 """Returns None when what is waited for has happened, else what is still missing."""
@@ -58,12 +62,11 @@ class Cluster:
         """Apply what differs from what is live, in order; return how many objects those were."""
         changed = 0
         for manifest in manifests:
-            if objects.is_applied(await self._live(manifest), manifest):
-                continue
-            what = f"apply {objects.describe(manifest)}"
-            with self.reporter.doing(what) as say:
-                await self._apply(what, manifest, say)
-            changed += 1
+            what = f"read {objects.describe(manifest)}"
+            live = await self._patiently(what, partial(self._live, manifest), PASSING)
+            if not objects.is_applied(live, manifest):
+                await self._apply(manifest)
+                changed += 1
         return changed
 
     async def pools_to_apply(
@@ -85,14 +88,13 @@ class Cluster:
 
         Returns how many were applied, and which were left as they are although they differ.
         """
-        absent, differ = await self.pools_to_apply(config)
+        what = "read the NodePools"
+        absent, differ = await self._patiently(what, partial(self.pools_to_apply, config), PASSING)
         wanted = list(absent)
         if replace:
             wanted += [pool for pool in objects.pools(config) if pool["metadata"]["name"] in differ]
         for manifest in wanted:
-            what = f"apply {objects.describe(manifest)}"
-            with self.reporter.doing(what) as say:
-                await self._apply(what, manifest, say)
+            await self._apply(manifest)
         return len(wanted), () if replace else differ
 
     async def wait_for_master(self, name: str) -> None:
@@ -121,23 +123,40 @@ class Cluster:
         except NotFound:
             return None
 
-    async def _apply(self, what: str, manifest: Manifest, say: Callable[[str], None]) -> None:
+    async def _apply(self, manifest: Manifest) -> None:
         """Apply one object; kinds that k3s or the API server only just learn are waited for."""
+        what = f"apply {objects.describe(manifest)}"
+
+        async def apply() -> None:
+            await self.kube.apply(manifest, field_manager=MANAGER, force=True)
+            if manifest["kind"] == "CustomResourceDefinition":
+                await self.kube.wait_established(manifest["metadata"]["name"])
+
+        with self.reporter.doing(what) as say:
+            await self._patiently(what, apply, (NotFound, *PASSING), say)
+
+    async def _patiently(
+        self,
+        what: str,
+        call: Callable[[], Awaitable[Answer]],
+        passing: tuple[type[KubeError], ...],
+        say: Callable[[str], None] | None = None,
+    ) -> Answer:
+        """Repeat a call while it fails in a way that passes: the API server restarts, say.
+
+        Raises:
+            StepFailed: it was refused, or failed for too long.
+        """
         started = self.clock.monotonic()
         while True:
             try:
-                await self.kube.apply(manifest, field_manager=MANAGER, force=True)
-                break
-            except (NotFound, Unreachable) as error:
-                waited = self.clock.monotonic() - started
-                if waited > KIND_SECONDS:
-                    raise StepFailed(what, error) from error
-                say(f"{waited:.0f} s, last: {error.message}")
-                await self.clock.sleep(POLL_SECONDS)
+                return await call()
             except KubeError as error:
-                raise StepFailed(what, error) from error
-        if manifest["kind"] == "CustomResourceDefinition":
-            await self.kube.wait_established(manifest["metadata"]["name"])
+                waited = self.clock.monotonic() - started
+                if not isinstance(error, passing) or waited > KIND_SECONDS:
+                    raise StepFailed(what, error) from error
+                (say or self.reporter.note)(f"{waited:.0f} s, last: {error.message}")
+            await self.clock.sleep(POLL_SECONDS)
 
     async def _pools(self) -> dict[str, Manifest]:
         try:

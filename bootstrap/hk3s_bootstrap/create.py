@@ -1,6 +1,7 @@
 """`create` and `plan`: from what is wanted and found to a cluster that works."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from hk3s_bootstrap import diff, kubeconfig, machines, objects, state
 from hk3s_bootstrap.apply import Executor
@@ -15,6 +16,9 @@ from hk3s_bootstrap.state import State
 from hk3s_bootstrap.steps import Step
 from hk3s_hetzner import names
 from hk3s_kube.errors import KubeError
+
+MOST_SKEW = timedelta(minutes=1)
+"""Between two clocks; certificates begin a day early, join tokens live for minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +93,7 @@ async def assess(session: Session, options: Options) -> Situation:
                     try_sold_out=options.try_sold_out,
                 )
             ),
+            *_clock_skew(session),
             *_kubeconfig_in_the_way(session, secrets),
         ),
         refusals=diff.refusals(
@@ -236,6 +241,24 @@ def _write_kubeconfig(session: Session, secrets: State, address: str) -> str:
         if written.backup is not None:
             session.reporter.note(f"what stood at {path} is kept as {written.backup}")
     return str(path)
+
+
+def _clock_skew(session: Session) -> tuple[Finding, ...]:
+    """Compare with the time of Hetzner's answers: certificates and join tokens live by clocks."""
+    there = session.hetzner.server_time
+    skew = timedelta() if there is None else session.clock.now() - there
+    if abs(skew) <= MOST_SKEW:
+        return ()
+    direction = "ahead of" if skew > timedelta() else "behind"
+    return (
+        Finding(
+            code="HK3S-E057",
+            path=(),
+            cause=f"the clock here is {abs(skew).total_seconds():.0f} s {direction} Hetzner's",
+            fix="set the clock (NTP): certificates that are made here are judged by others' clocks",
+            severity="warning",
+        ),
+    )
 
 
 def _kubeconfig_in_the_way(session: Session, secrets: State) -> tuple[Finding, ...]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from hk3s_bootstrap import kubeconfig, state
 from hk3s_bootstrap.checks.finding import Finding
 from hk3s_bootstrap.config import DEFAULT_ENDPOINT, ClusterConfig
-from hk3s_bootstrap.failures import BootstrapError
 from hk3s_bootstrap.progress import Reporter
 from hk3s_bootstrap.state import State
 from hk3s_hetzner.client import Hetzner
@@ -36,12 +35,7 @@ class Session:
 
     def load_state(self) -> State | None:
         """Return the cluster's secrets, `None` when this machine has none of them."""
-        try:
-            return state.load(self.state_directory)
-        except state.StateError as error:
-            raise BootstrapError(
-                str(error), fix="restore the directory, or name another with --state-dir"
-            ) from error
+        return state.load(self.state_directory)
 
     async def open_api(self, secrets: State, address: str) -> Kube:
         """Connect to the cluster's API through the bastion, with a certificate made for now."""

@@ -10,13 +10,19 @@ from datetime import datetime
 from pathlib import Path
 
 from hk3s_bootstrap import files
+from hk3s_bootstrap.failures import BootstrapError
 from hk3s_cloudinit import minting
 
 VERSION = "1"
 
 
-class StateError(Exception):
-    """The directory cannot be used; the text says why and what to do."""
+class StateError(BootstrapError):
+    """The directory cannot be used; the text says why."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(
+            message, fix="restore the directory, or name another with --state-dir", code="state"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ Deleting what is gone succeeds; looking up what is absent returns None.
 """
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from hk3s_hetzner import domain, parse
 from hk3s_hetzner.actions import ActionPoller, PollInterval, growing
@@ -14,7 +15,7 @@ from hk3s_hetzner.clock import Clock, SystemClock
 from hk3s_hetzner.inventory import Inventory
 from hk3s_hetzner.networks import Networks
 from hk3s_hetzner.servers import Servers
-from hk3s_hetzner.transport import DEFAULT_ENDPOINT, Call, Transport
+from hk3s_hetzner.transport import DEFAULT_ENDPOINT, TIMEOUT, Call, Transport
 
 
 class Hetzner(Servers, Networks, Inventory):
@@ -23,6 +24,7 @@ class Hetzner(Servers, Networks, Inventory):
     `application` names the caller in the User-Agent, so that a request log tells who asked.
     `fence` is called in a worker thread before each attempt of a call that is not a GET and
     raises `FenceLost` to stop it. `observe` is told each attempt, also in a worker thread.
+    `timeout` is the longest wait for a connection and for an answer, in seconds.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Hetzner(Servers, Networks, Inventory):
         clock: Clock | None = None,
         poll_interval: PollInterval = growing,
         workers: int = 8,
+        timeout: tuple[float, float] = TIMEOUT,
     ) -> None:
         self._transport = Transport(
             token,
@@ -44,6 +47,7 @@ class Hetzner(Servers, Networks, Inventory):
             fence=fence,
             observe=observe,
             workers=workers,
+            timeout=timeout,
         )
         self._poller = ActionPoller(
             self._get_actions,
@@ -67,6 +71,11 @@ class Hetzner(Servers, Networks, Inventory):
         """Requests left in the project's budget, None before the first answer."""
         limit = self._transport.rate_limit
         return None if limit is None else limit.remaining
+
+    @property
+    def server_time(self) -> datetime | None:
+        """Hetzner's own time at its last answer, to the second; None before the first."""
+        return self._transport.server_time
 
     @property
     def redact(self) -> Callable[[str], str]:

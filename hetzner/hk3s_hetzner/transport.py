@@ -22,10 +22,10 @@ from hk3s_hetzner.redaction import Redactor
 DEFAULT_ENDPOINT = "https://api.hetzner.cloud/v1"
 
 TIMEOUT = (3.0, 5.0)
-"""Seconds to connect and to read; the SDK has none of its own."""
+"""Seconds to connect and to read, unless told otherwise; the SDK has none of its own."""
 
 WRITE_ATTEMPT_SECONDS = sum(TIMEOUT)
-"""How long an attempt that passed the fence can still be on its way."""
+"""How long an attempt that passed the fence can still be on its way, with that `TIMEOUT`."""
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 
@@ -52,6 +52,7 @@ class Transport:
         fence: Callable[[], None] | None = None,
         observe: Callable[[Call], None] | None = None,
         workers: int = 8,
+        timeout: tuple[float, float] = TIMEOUT,
     ) -> None:
         self.redactor = Redactor(token)
         self.rate_limit: domain.RateLimit | None = None
@@ -61,6 +62,7 @@ class Transport:
         self._application = application
         self._fence = fence
         self._observe = observe
+        self._timeout = timeout
         self._closed = False
         self._local = threading.local()
         self._executor = ThreadPoolExecutor(
@@ -98,7 +100,7 @@ class Transport:
             api_endpoint=self._endpoint,
             application_name=self._application,
             application_version=metadata.version("hk3s"),
-            timeout=TIMEOUT,
+            timeout=self._timeout,
         )
         session = client._client._session  # noqa: SLF001 - the SDK has no hook for its session
         adapter = _WatchedAdapter(self._before_attempt, self._after_attempt)

@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 
 from bootstrap import hollow
+from bootstrap.grid import Grid, grid
 from bootstrap.planes import spec_of
 from bootstrap.rights import Rights, installed
 from bootstrap.support import TOKEN, Recorder, Writes, config, recording
@@ -120,3 +121,11 @@ async def rights(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Asyn
         directory = tmp_path_factory.mktemp("master")
         async with installed(binary, directory, f"127.{number}.0.3") as rights:
             yield rights
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def one_grid(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Grid]:
+    """A control plane and taps for all tests that run the real command."""
+    with loopback_network() as number:
+        async with grid(binary, tmp_path_factory.mktemp("grid"), number) as made:
+            yield made

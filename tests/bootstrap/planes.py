@@ -6,7 +6,9 @@ from hk3s_bootstrap import state
 from hk3s_lab.kubernetes.spec import ClusterCAs, ControlPlaneSpec
 
 
-def spec_of(directory: Path, address: str, secrets: state.State) -> ControlPlaneSpec:
+def spec_of(
+    directory: Path, address: str, secrets: state.State, names: tuple[str, ...] = ()
+) -> ControlPlaneSpec:
     pki = secrets.pki
     return ControlPlaneSpec(
         directory=directory,
@@ -27,5 +29,7 @@ def spec_of(directory: Path, address: str, secrets: state.State) -> ControlPlane
             service_key=pki.service_key,
         ),
         token=secrets.token,
-        tls_sans=(address,),
+        tls_sans=(address, *names),
+        # Hollow nodes send no heartbeats.
+        controller_manager_args=("node-monitor-grace-period=24h",),
     )

@@ -1,0 +1,52 @@
+"""Runs `hk3s-bootstrap` in fresh processes without importing it anew: one fork a line of input.
+
+A line is `{"argv", "environment", "directory", "stdout", "stderr"}`; the answers are
+`{"pid"}` at once and `{"status"}`, as of waitpid, when that process has ended.
+"""
+
+import json
+import os
+import sys
+import traceback
+
+from hk3s_bootstrap.cli import main
+
+
+def become(order: dict[str, object]) -> None:
+    """Turn this process into the command; never returns."""
+    code = 70
+    try:
+        os.chdir(str(order["directory"]))
+        os.environ.clear()
+        os.environ.update(dict(order["environment"]))  # type: ignore[call-overload] # JSON
+        for number, name in ((1, "stdout"), (2, "stderr")):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+            os.dup2(os.open(str(order[name]), flags, 0o600), number)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        sys.argv = ["hk3s-bootstrap", *order["argv"]]  # type: ignore[misc] # JSON
+        main()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # noqa: BLE001 - as the interpreter would
+        traceback.print_exc()
+        code = 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def serve() -> None:
+    """Answer lines until there are no more."""
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            become(json.loads(line))
+        print(json.dumps({"pid": pid}), flush=True)  # noqa: T201 - the protocol
+        _, status = os.waitpid(pid, 0)
+        print(json.dumps({"status": status}), flush=True)  # noqa: T201 - the protocol
+
+
+if __name__ == "__main__":
+    serve()
