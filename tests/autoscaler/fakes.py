@@ -62,8 +62,11 @@ class ManualClock:
 
 async def settle() -> None:
     """Let every task run until it waits for something outside."""
+    others = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]
     for _ in range(60):
         await asyncio.sleep(0)
+        if not others:
+            return
 
 
 def offering(name: str = "cx23/fsn1", *, micro_eur_per_hour: int = 6000) -> Offering:

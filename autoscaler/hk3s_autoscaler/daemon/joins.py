@@ -80,7 +80,12 @@ class Joins:
             return
         if expires_at > self._kit.clock.now():
             # Its work is done, and it is the one secret that a worker's user-data holds.
-            await self._kit.cluster.revoke_join_token(server.name)
+            try:
+                await self._kit.cluster.revoke_join_token(server.name)
+            except PortError as error:
+                # The next turn tries again; this one has more to do than that.
+                _log.warning("token.revoke_failed", name=server.name, error=str(error))
+                return
             self._kit.secrets.forget(server.name)
         self._revoked.add(server.name)
 
