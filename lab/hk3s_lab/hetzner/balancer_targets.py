@@ -32,8 +32,8 @@ def read(body: Body) -> Target:
         except ValueError:
             body.note("ip.ip", "must be an IP address")
             return Target(ip=text)
-    part = body.nested("label_selector", required=bool(kind))
-    selector = part.text("selector", required=bool(kind))
+    part = body.nested("label_selector", required=kind == "label_selector")
+    selector = part.text("selector", required=kind == "label_selector")
     if len(selector) > MAX_SELECTOR:
         part.note("selector", "is too long")
     return Target(selector=selector, use_private_ip=private)

@@ -13,7 +13,7 @@ from hk3s_lab.hetzner.control import Control
 from hk3s_lab.hetzner.events import MachineFacts, PrivateNic, ServerEvent
 from hk3s_lab.hetzner.faults import Faults
 from hk3s_lab.hetzner.gate import Gate, Token
-from hk3s_lab.hetzner.http import HttpServer
+from hk3s_lab.hetzner.http import Exchange, HttpServer
 from hk3s_lab.hetzner.model.addresses import subnet_of
 from hk3s_lab.hetzner.model.catalog import Catalog, Supply
 from hk3s_lab.hetzner.model.project import Project
@@ -105,6 +105,10 @@ class Emulator:
     def subscribe(self, callback: Callable[[ServerEvent], None]) -> None:
         """Call back on every event, in order, on the event loop; the callback must not block."""
         self._subscribers.append(callback)
+
+    def observe(self, callback: Callable[[Exchange], None]) -> None:
+        """Call back with every request of the API and its answer, before it is sent."""
+        self._server.observers.append(callback)
 
     def machine(self, server_id: int) -> MachineFacts:
         """Return what the hypervisor knows about a server; raises `KeyError` when it is gone."""

@@ -19,6 +19,7 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "uniqueness_error": 409,
     "deprecated_api_endpoint": 410,
     "primary_ip_version_mismatch": 412,
+    "source_port_already_used": 412,
     "resource_unavailable": 412,
     "locked": 423,
     "protected": 423,

@@ -1,8 +1,10 @@
 """The socket side: aiohttp requests in, replies out, one log entry each."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from email.utils import format_datetime
+from typing import Any
 from urllib.parse import parse_qsl
 
 import structlog
@@ -25,6 +27,21 @@ _SERVER_ERROR = 500
 _READS = ("GET", "HEAD")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """A request of the API and its answer, as an observer sees them; never the token."""
+
+    method: str
+    path: str
+    template: str | None
+    query: tuple[tuple[str, str], ...]
+    body: Mapping[str, Any]
+    """Empty where the request had none, or none that could be read."""
+    status: int
+    content: bytes
+    headers: Mapping[str, str]
+
+
 class HttpServer:
     """Serves the API below /v1, /_lab and the metadata below /hetzner/v1 on one port."""
 
@@ -43,6 +60,7 @@ class HttpServer:
         self._log = request_log
         self._clock = clock
         self._runner: web.ServerRunner | None = None
+        self.observers: list[Callable[[Exchange], None]] = []
 
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port."""
@@ -113,6 +131,8 @@ class HttpServer:
             raw_body=raw,
         )
         dropped, reply = await self._answer(visit)
+        for observer in () if dropped else self.observers:
+            observer(_exchange(visit, reply))
         entry = Entry(
             seq=number,
             monotonic=arrived,
@@ -171,3 +191,16 @@ class HttpServer:
         return web.Response(
             status=reply.status, body=reply.content, headers=headers, content_type=content_type
         )
+
+
+def _exchange(visit: Visit, reply: Reply) -> Exchange:
+    return Exchange(
+        method=visit.method,
+        path=visit.path,
+        template=visit.match.template if visit.match else None,
+        query=tuple(visit.query),
+        body=visit.body.value,
+        status=reply.status,
+        content=reply.content,
+        headers=reply.headers,
+    )

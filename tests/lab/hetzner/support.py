@@ -12,6 +12,8 @@ import aiohttp
 from hk3s_lab.clock import ManualClock
 from hk3s_lab.hetzner.emulator import Emulator
 from hk3s_lab.hetzner.events import ServerEvent
+from hk3s_lab.hetzner.http import Exchange
+from lab.hetzner import contract
 
 TOKEN = "t" * 64
 PUBLIC_KEY = (
@@ -130,8 +132,11 @@ def names(values: Sequence[Json]) -> list[str]:
 
 @asynccontextmanager
 async def running_cloud(**options: Json) -> AsyncIterator[Cloud]:
+    """Run an emulator; every answer it gives is held against the official specification."""
     clock = ManualClock()
     emulator = Emulator(clock=clock, **{"stock": "all", **options})
+    problems: list[str] = []
+    emulator.observe(lambda exchange: _judge(exchange, problems))
     endpoint = await emulator.start()
     try:
         async with aiohttp.ClientSession() as session:
@@ -140,3 +145,11 @@ async def running_cloud(**options: Json) -> AsyncIterator[Cloud]:
             yield cloud
     finally:
         await emulator.stop()
+    assert not problems, "\n".join(problems)
+
+
+def _judge(exchange: Exchange, problems: list[str]) -> None:
+    try:
+        contract.judge(exchange)
+    except AssertionError as problem:
+        problems.append(str(problem))

@@ -229,8 +229,12 @@ def _issue(domains: Sequence[str], seed: bytes, now: datetime) -> x509.Certifica
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hk3s-lab")])
     names = x509.SubjectAlternativeName([x509.DNSName(_ascii(domain)) for domain in domains])
     serial = int.from_bytes(seed[:8], "big") | 1
-    builder = x509.CertificateBuilder(name, name, key.public_key(), serial, now)
-    builder = builder.not_valid_after(now + CERTIFICATE_LIFE).add_extension(names, critical=False)
+    builder = (
+        x509.CertificateBuilder(name, name, key.public_key(), serial)
+        .not_valid_before(now)
+        .not_valid_after(now + CERTIFICATE_LIFE)
+        .add_extension(names, critical=False)
+    )
     return builder.sign(key, None)
 
 
