@@ -111,6 +111,10 @@ if install_files || [ "$HK3S_ATTEMPT" -gt 1 ]; then
     apply
 fi
 wait_for 30 has_address || fail no-lease "the private network gave no address"
+echo "$nic" >"$RUN/nic"
+address >"$RUN/address"
+# From here on there is an address to answer on, whatever else is missing.
+systemctl restart --no-block hk3s-status.service
 wait_for 10 has_route || fail no-route "there is no default route"
 
 # systemd-resolved and NetworkManager (links into /run) have the resolvers from their own files.
@@ -118,6 +122,3 @@ if [ ! -L /etc/resolv.conf ] && { [ "$HK3S_ROLE" != bastion ] || [ ! -s /etc/res
     cp /etc/hk3s/resolv.conf /etc/resolv.conf
 fi
 grep -qs '^nameserver' /etc/resolv.conf || fail no-dns "there is no resolver"
-
-echo "$nic" >"$RUN/nic"
-address >"$RUN/address"

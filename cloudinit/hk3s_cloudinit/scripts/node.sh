@@ -28,9 +28,5 @@ for HK3S_STEP in $steps; do
         pause=$((pause < 32 ? pause * 2 : 60))
     done
     "$LIB/report" "$HK3S_STEP" "done" "$HK3S_ATTEMPT"
-    # From here on there is an address to answer on.
-    if [ "$HK3S_STEP" = network ]; then
-        systemctl restart --no-block hk3s-status.service
-    fi
 done
 [ "$HK3S_STEP" = ready ] || "$LIB/report" ready "done" 1
