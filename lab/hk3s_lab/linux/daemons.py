@@ -34,12 +34,14 @@ class Dnsmasq:
         self._directory = directory
         self._settings = settings
         self._child: asyncio.subprocess.Process | None = None
+        self._switching = asyncio.Lock()
 
     async def start(self) -> None:
         """Start it; it dies with this process."""
         self._directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         hosts = self._directory / "hosts"
         hosts.touch()
+        (self._directory / "pid").unlink(missing_ok=True)
         config = self._directory / "dnsmasq.conf"
         lines = (
             "keep-in-foreground",
@@ -79,6 +81,17 @@ class Dnsmasq:
         if self._child is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._child.send_signal(signal.SIGHUP)
+
+    async def forget(self, address: str) -> None:
+        """Free an address whose server is gone; dnsmasq would keep it until the lease ends."""
+        leases = self._directory / "leases"
+        async with self._switching:
+            lines = leases.read_text().splitlines() if leases.exists() else []
+            kept = [line for line in lines if line.split()[2:3] != [address]]
+            if kept != lines and self._child is not None:
+                await self.stop()
+                leases.write_text("".join(f"{line}\n" for line in kept))
+                await self.start()
 
     def leases_given(self) -> Counter[str]:
         """Return how often each address was leased or its lease renewed."""
