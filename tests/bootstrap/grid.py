@@ -4,7 +4,7 @@ import asyncio
 import json
 import shutil
 import ssl
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,7 +86,7 @@ class Cloud:
             assert answer.status < 300, await answer.text()
             return await answer.json()
 
-    async def fault(self, effect: dict[str, object], **fault: object) -> None:
+    async def fault(self, effect: Mapping[str, object], **fault: object) -> None:
         await self.ask("POST", "faults", {"effect": effect, **fault})
 
     async def requests(self) -> list[dict[str, Any]]:
@@ -197,7 +197,7 @@ async def cloud(
     directory: Path,
     *,
     speed: float = SPEED,
-    readonly: Collection[str] = (READ_ONLY,),
+    token: str = TOKEN,
     **changes: object,
 ) -> AsyncIterator[Cloud]:
     """Put an empty project behind the tap; `changes` are to cluster.yaml."""
@@ -206,12 +206,13 @@ async def cloud(
         speed=speed,
         stock="all",
         public_addresses=iter([grid.address] * 50),
-        tokens={TOKEN: "demo", READ_ONLY: "demo"},
-        readonly_tokens=readonly,
+        tokens={token: "demo", READ_ONLY: "demo"},
+        readonly_tokens=(READ_ONLY,),
     )
     upstream = await emulator.start()
     grid.hetzner.upstream = upstream.removesuffix("/v1")
     grid.hetzner.open = grid.api.open = True
+    grid.hetzner.bodies.clear()
     prepare(directory, grid.secrets, text(**changes))
     try:
         yield Cloud(
@@ -219,7 +220,7 @@ async def cloud(
             emulator=emulator,
             directory=directory,
             control=upstream.removesuffix("/v1") + "/_lab",
-            environment={"HCLOUD_ENDPOINT": grid.endpoint, "HCLOUD_TOKEN": TOKEN},
+            environment={"HCLOUD_ENDPOINT": grid.endpoint, "HCLOUD_TOKEN": token},
         )
     finally:
         await emulator.stop()

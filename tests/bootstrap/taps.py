@@ -119,6 +119,8 @@ class Tap:
     ) -> None:
         self.upstream = upstream
         self.open = True
+        self.bodies: list[bytes] = []
+        """What servers were ordered with."""
         self._trap = trap
         self._upstream_tls = upstream_tls
         self._runner: web.ServerRunner | None = None
@@ -142,6 +144,8 @@ class Tap:
         body = await request.read()
         if not self.open:
             return self._abort(request)
+        if (request.method, request.rel_url.raw_path) == ("POST", "/v1/servers"):
+            self.bodies.append(body)
         headers = {k: v for k, v in request.headers.items() if k.lower() not in HOP_BY_HOP}
         assert self._client is not None
         url = f"{self.upstream}{request.rel_url.raw_path_qs}"

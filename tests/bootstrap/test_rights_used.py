@@ -88,25 +88,22 @@ async def make_things(rights: Rights) -> None:
         )
 
 
-async def work(rights: Rights, cluster: KubeCluster, watches: Watches) -> None:
+async def work(cluster: KubeCluster, watches: Watches) -> None:
     """Call everything that the port offers."""
     clock = SystemClock()
     async with asyncio.timeout(20):
         await watches.wait_synced()
-    (evicted,) = [pod for pod in cluster.pods() if pod.key.name == "rbac-evicted"]
+    pods = {pod.key.name: pod for pod in cluster.pods()}
     now = clock.now()
     await cluster.create_join_token(NODE, now + timedelta(minutes=20))
     await cluster.revoke_join_token(NODE)
-    await rights.daemon.patch(
-        "/api/v1/namespaces/default/pods/rbac-pending/status",
-        {"status": {"nominatedNodeName": NODE}},
-    )
+    await cluster.open_node(NODE, (pods["rbac-pending"],))
     await cluster.mark_unneeded(NODE, now)
     await cluster.cordon(NODE, "test", now)
     await cluster.uncordon(NODE)
     await cluster.pods_on(NODE)
     await cluster.volumes_attached(NODE)
-    await cluster.evict(evicted)
+    await cluster.evict(pods["rbac-evicted"])
     for _ in range(2):
         about = ObjectRef(kind="Node", name=NODE)
         await cluster.emit(about, reason="Test", message="what RBAC grants is used")
@@ -164,7 +161,7 @@ async def test_every_right_is_used_and_no_other_is_needed(rights: Rights) -> Non
     await cluster.start()
     watching = asyncio.create_task(watches.run())
     try:
-        await work(rights, cluster, watches)
+        await work(cluster, watches)
         await stand_for_election(rights)
         await stand_for_election(rights)  # the Lease exists now: it is read and taken
     finally:
