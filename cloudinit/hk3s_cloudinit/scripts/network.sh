@@ -88,10 +88,12 @@ apply() {
     esac
 }
 
-address() {
-    ip -4 -o address show dev "$nic" scope global | awk '{ sub("/.*", "", $4); print $4; exit }'
+# Kept, for it may vanish for a moment while the network is still being reconfigured.
+has_address() {
+    address=$(ip -4 -o address show dev "$nic" scope global |
+        awk '{ sub("/.*", "", $4); print $4; exit }')
+    [ -n "$address" ]
 }
-has_address() { [ -n "$(address)" ]; }
 has_route() {
     case "$HK3S_ROLE" in
     bastion) ip -4 route show default | grep -q . ;;
@@ -112,7 +114,7 @@ if install_files || [ "$HK3S_ATTEMPT" -gt 1 ]; then
 fi
 wait_for 30 has_address || fail no-lease "the private network gave no address"
 echo "$nic" >"$RUN/nic"
-address >"$RUN/address"
+echo "$address" >"$RUN/address"
 # From here on there is an address to answer on, whatever else is missing.
 systemctl restart --no-block hk3s-status.service
 wait_for 10 has_route || fail no-route "there is no default route"

@@ -98,9 +98,10 @@ class Provider(Prepare):
         """Make the images, leave the host's namespaces and set up the Internet."""
         for name, shape in recipe.SHAPES.items():
             self._shapes[name] = await self._images.ensure(shape)
-        namespaces.isolate()
         await janitor.sweep()
+        # It stays in the host's namespaces: from within, a mounted directory cannot be removed.
         await self._janitor.start(self._group, self._temporary)
+        namespaces.isolate()
         namespaces.mount_tmpfs(self._directory)
         namespaces.hide_nspawn_folders()
         (self._directory / "network").mkdir()
