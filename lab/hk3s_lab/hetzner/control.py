@@ -12,6 +12,7 @@ from hk3s_lab.hetzner import bill, facts
 from hk3s_lab.hetzner.call import positive
 from hk3s_lab.hetzner.errors import ApiError, invalid_input, not_found
 from hk3s_lab.hetzner.faults import Faults
+from hk3s_lab.hetzner.levers import ACCIDENTS, Levers
 from hk3s_lab.hetzner.model.project import DEFAULT_LIMITS, Project
 from hk3s_lab.hetzner.request_log import RequestLog
 from hk3s_lab.hetzner.world import World
@@ -24,7 +25,18 @@ _Handler = Callable[[Query, bytes | None], Awaitable[dict[str, Any]]]
 class Control:
     """Answers /_lab/NAME with JSON objects; errors have the API's shape."""
 
-    def __init__(self, *, world: World, faults: Faults, log: RequestLog, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        world: World,
+        faults: Faults,
+        log: RequestLog,
+        clock: Clock,
+        levers: Levers,
+        save: Callable[[], bytes],
+    ) -> None:
+        self._levers = levers
+        self._save = save
         self._world = world
         self._faults = faults
         self._log = log
@@ -37,6 +49,10 @@ class Control:
             ("GET", "faults"): self._get_faults,
             ("POST", "faults"): self._post_faults,
             ("DELETE", "faults"): self._delete_faults,
+            ("POST", "events"): self._post_events,
+            ("GET", "scenario"): self._get_scenario,
+            ("POST", "scenario"): self._post_scenario,
+            ("GET", "state"): self._get_state,
             ("GET", "requests"): self._get_requests,
             ("GET", "cost"): self._get_cost,
             ("GET", "servers"): self._get_servers,
@@ -60,31 +76,14 @@ class Control:
         return self._world.catalog.stock()
 
     async def _put_stock(self, _query: Query, raw: bytes | None) -> dict[str, Any]:
-        changes = _object(raw)
-        # By identity where it matters: 1 equals True and would be neither in stock nor out.
-        if not all(v is None or isinstance(v, bool) or v == "refused" for v in changes.values()):
-            raise invalid_input({"stock": ['values must be true, false, "refused" or null']})
-        known = self._world.catalog
-        unknown = [pattern for pattern in changes if not known.is_pattern(pattern)]
-        if unknown:
-            raise invalid_input({name: ["matches no type/location"] for name in unknown})
-        known.override(changes)
-        return known.stock()
+        self._levers.pull({"stock": _object(raw)})
+        return self._world.catalog.stock()
 
     async def _get_limits(self, _query: Query, _raw: bytes | None) -> dict[str, Any]:
         return DEFAULT_LIMITS | self._world.limits
 
     async def _put_limits(self, query: Query, raw: bytes | None) -> dict[str, Any]:
-        changes = _object(raw)
-        problems = {}
-        for name, value in changes.items():
-            if name not in DEFAULT_LIMITS:
-                problems[name] = ["is not a known limit"]
-            elif isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                problems[name] = ["must be an integer, not negative"]
-        if problems:
-            raise invalid_input(problems)
-        self._world.set_limits(changes)
+        self._levers.pull({"limits": _object(raw)})
         return await self._get_limits(query, raw)
 
     async def _get_faults(self, _query: Query, _raw: bytes | None) -> dict[str, Any]:
@@ -95,9 +94,7 @@ class Control:
         wanted = posted if isinstance(posted, list) else [posted]
         if not all(isinstance(fault, dict) for fault in wanted):
             raise invalid_input({"faults": ["must be an object or a list of objects"]})
-        for fault in wanted:
-            self._faults.check(fault)  # all or none
-        added = [self._faults.add(fault) for fault in wanted]
+        added = self._levers.arm(wanted)
         return {"faults": [fault.view() for fault in added]}
 
     async def _delete_faults(self, query: Query, _raw: bytes | None) -> dict[str, Any]:
@@ -106,6 +103,30 @@ class Control:
             raise not_found("fault", query["id"])
         self._faults.clear(number)
         return {"faults": [fault.view() for fault in self._faults.active]}
+
+    async def _post_events(self, _query: Query, raw: bytes | None) -> dict[str, Any]:
+        accident = _object(raw)
+        unknown = [key for key in accident if key not in ACCIDENTS]
+        if unknown or not accident:
+            raise invalid_input({key: ["is not a known event"] for key in unknown or ["event"]})
+        return {"servers": self._levers.pull(accident)}
+
+    async def _get_scenario(self, _query: Query, _raw: bytes | None) -> dict[str, Any]:
+        now = self._clock.monotonic()
+        due = {due.number: due.at - now for due in self._world.due if due.kind == "step"}
+        steps = sorted(
+            ((due[number], step) for number, step in self._world.timeline.items()),
+            key=lambda entry: entry[0],
+        )
+        return {"timeline": [{"in": round(at, 3), **step} for at, step in steps]}
+
+    async def _post_scenario(self, query: Query, raw: bytes | None) -> dict[str, Any]:
+        self._levers.load(_object(raw))
+        return await self._get_scenario(query, raw)
+
+    async def _get_state(self, _query: Query, _raw: bytes | None) -> dict[str, Any]:
+        state: dict[str, Any] = json.loads(self._save())
+        return state
 
     async def _get_requests(self, query: Query, _raw: bytes | None) -> dict[str, Any]:
         return {"requests": self._log.view(positive(query.get("after", "")) or 0)}

@@ -3,17 +3,18 @@
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Mapping
 from ipaddress import IPv4Network
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 
 from hk3s_lab.clock import Clock
-from hk3s_lab.hetzner import facts, gate, metadata
+from hk3s_lab.hetzner import facts, gate, metadata, state
 from hk3s_lab.hetzner.control import Control
 from hk3s_lab.hetzner.events import MachineFacts, PrivateNic, ServerEvent
 from hk3s_lab.hetzner.faults import Faults
 from hk3s_lab.hetzner.gate import Gate, Token
 from hk3s_lab.hetzner.http import Exchange, HttpServer
+from hk3s_lab.hetzner.levers import Levers
 from hk3s_lab.hetzner.model.addresses import subnet_of
 from hk3s_lab.hetzner.model.catalog import Catalog, Supply
 from hk3s_lab.hetzner.model.project import Project
@@ -80,10 +81,21 @@ class Emulator:
         known = None
         if tokens is not None:
             known = {t: Token(name, t in readonly_tokens) for t, name in tokens.items()}
-        faults, requests = Faults(chances.faults), RequestLog()
+        requests = RequestLog()
+        self._faults = Faults(chances.faults)
+        self._gate = Gate(self._world, self._faults, known)
+        self._levers = Levers(world=self._world, faults=self._faults)
+        self._world.run_step = self._levers.pull
         self._server = HttpServer(
-            gate=Gate(self._world, faults, known),
-            control=Control(world=self._world, faults=faults, log=requests, clock=clock),
+            gate=self._gate,
+            control=Control(
+                world=self._world,
+                faults=self._faults,
+                log=requests,
+                clock=clock,
+                levers=self._levers,
+                save=self.save,
+            ),
             request_log=requests,
             clock=clock,
             metadata=self._answer_metadata,
@@ -122,12 +134,37 @@ class Emulator:
         return tuple(facts.machine(self._world.catalog, p, s) for p, s in self._live())
 
     def routes(self, network_id: int) -> tuple[tuple[str, str], ...]:
-        """Return destination and gateway of a network's routes; empty when it is gone."""
+        """Return destination and gateway of a network's routes that lead somewhere."""
         for project in self._world.projects.values():
             network = project.networks.get(network_id)
             if network is not None:
-                return tuple((route.destination, route.gateway) for route in network.routes)
+                lost = {
+                    nic.ip
+                    for server, nic in project.members(network_id)
+                    if server.id in self._world.nat_lost
+                }
+                return tuple(
+                    (route.destination, route.gateway)
+                    for route in network.routes
+                    if route.gateway not in lost
+                )
         return ()
+
+    def play(self, scenario: Mapping[str, Any]) -> None:
+        """Pull a scenario's levers and start its timeline; call it on the event loop.
+
+        Raises `hk3s_lab.hetzner.errors.ApiError` when it cannot be read.
+        """
+        self._levers.load(scenario)
+
+    def save(self) -> bytes:
+        """Return the whole state, for `restore`; it holds user data."""
+        self._world.settle()
+        return state.save(self._world, self._faults, self._gate.buckets)
+
+    def restore(self, saved: state.State) -> None:
+        """Continue a state; only for an emulator that has done nothing yet, on the event loop."""
+        state.restore(saved, self._world, self._faults, self._gate.buckets)
 
     def metadata(self, server_id: int, path: str) -> str | None:
         """Return what a server reads at http://169.254.169.254/hetzner/v1 + `path`.

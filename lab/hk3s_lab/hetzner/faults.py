@@ -1,7 +1,7 @@
 """Faults on demand: which requests they hit and what happens to those."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from random import Random
@@ -53,6 +53,10 @@ class Fault:
         """Return the fault with its counters."""
         return {"id": self.id, **self.posted, "matched": self.matched, "fired": self.fired}
 
+    def state(self) -> dict[str, Any]:
+        """Return all that `Faults.restore` needs."""
+        return self.view()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
@@ -87,6 +91,16 @@ class Faults:
     def clear(self, fault_id: int | None = None) -> None:
         """Disarm one fault or all."""
         self.active = [f for f in self.active if fault_id is not None and f.id != fault_id]
+
+    def restore(self, states: Iterable[Mapping[str, Any]]) -> None:
+        """Arm faults again with their counters, as `Fault.state` gave them."""
+        counters = ("id", "matched", "fired")
+        for state in states:
+            posted = {key: value for key, value in state.items() if key not in counters}
+            fault = read(posted, state["id"])
+            fault.matched, fault.fired = state["matched"], state["fired"]
+            self.active.append(fault)
+            self._next_id = max(self._next_id, fault.id + 1)
 
     def strike(self, target: Target) -> Effect | None:
         """Return the effect of the fault that hits the request."""

@@ -104,7 +104,7 @@ class Gate:
         self._faults = faults
         self._tokens = tokens
         self._router = Router(ROUTES)
-        self._buckets: dict[str | None, Bucket] = {}
+        self.buckets: dict[str | None, Bucket] = {}
 
     def admit(self, visit: Visit) -> Effect:
         """Check all that comes before the resource; raises `ApiError`.
@@ -164,7 +164,7 @@ class Gate:
         name = visit.token.project if visit.token else None
         limits = self._world.project(name).limits if name else DEFAULT_LIMITS
         limit = limits["requests_per_hour"]
-        bucket = self._buckets.setdefault(name, Bucket())
+        bucket = self.buckets.setdefault(name, Bucket())
         allowed = bucket.take(limit, self._world.clock.monotonic())
         reset = int(self._world.clock.now().timestamp()) + bucket.full_after(limit)
         visit.headers |= {

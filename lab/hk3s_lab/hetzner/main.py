@@ -4,15 +4,22 @@ import asyncio
 import logging
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import structlog
 import typer
+import yaml
 
-from hk3s_lab.clock import Clock, ManualClock, RealClock
+from hk3s_lab.clock import MANUAL_EPOCH, Clock, ManualClock, RealClock
 from hk3s_lab.hetzner.emulator import Emulator
+from hk3s_lab.hetzner.errors import ApiError
 from hk3s_lab.hetzner.model.catalog import StockBase, Supply
+from hk3s_lab.hetzner.state import State, StateError, load, write
+
+log = structlog.get_logger("hetzner")
 
 READONLY_SUFFIX = ":ro"
 _SUPPLIES: dict[str, Supply] = {"true": True, "false": False, "refused": "refused"}
@@ -27,6 +34,7 @@ class Tokens:
 
 
 def hetzner_command(
+    *,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of everything that is left to chance.")] = 0,
@@ -52,17 +60,38 @@ def hetzner_command(
             "Without any, every token of 64 characters is a project of its own.",
         ),
     ] = None,
-    verbose: Annotated[bool, typer.Option(help="Log reads as well.")] = False,  # noqa: FBT002 - an option
+    scenario: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML file of stock, limits, faults and a timeline of these.", exists=True
+        ),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="Continue from this file if it is there, and write it at the end."),
+    ] = None,
+    verbose: Annotated[bool, typer.Option(help="Log reads as well.")] = False,
 ) -> None:
     """Run a Hetzner Cloud on this machine and print its endpoint.
 
-    Point clients at it: HCLOUD_ENDPOINT=http://127.0.0.1:PORT/v1, any token of 64 characters.
-    The lab's own controls are below http://127.0.0.1:PORT/_lab/.
+    Point clients at it, with any token of 64 characters:
+
+        export HCLOUD_ENDPOINT=http://127.0.0.1:PORT/v1 HCLOUD_TOKEN=$(printf 't%.0s' {1..64})
+
+    `hcloud server-type list` then answers, as do Terraform and Hetzner's controllers.
+    Most cheap types are sold out in the bundled catalogue: --stock all sells everything.
+    The lab's own controls are below http://127.0.0.1:PORT/_lab/ (stock, faults, cost, clock);
+    servers read their metadata at /hetzner/v1/metadata with the header X-Hk3s-Server: ID.
+
+    Example: hk3s-lab hetzner --port 8080 --stock all --seed 7 --speed 10 --state cloud.json
     """
     if speed <= 0:
         raise typer.BadParameter("must be positive", param_hint="--speed")
     tokens = read_tokens(token or [])
-    emulator_clock: Clock = ManualClock() if clock == "manual" else RealClock()
+    script = read_scenario(scenario)
+    saved = read_state(state)
+    start = saved.now if saved else MANUAL_EPOCH
+    emulator_clock: Clock = ManualClock(start) if clock == "manual" else RealClock()
     base, overrides = read_stock(stock or [])
     emulator = Emulator(
         clock=emulator_clock,
@@ -74,11 +103,29 @@ def hetzner_command(
         readonly_tokens=tokens.readonly,
     )
     log_to_stderr(verbose=verbose)
-    asyncio.run(serve(emulator, host, port))
+    try:
+        asyncio.run(serve(emulator, host, port, script=script, saved=saved, state=state))
+    except ApiError as error:
+        raise typer.BadParameter(error.message, param_hint="--scenario") from error
+    except OSError as error:
+        typer.echo(f"hk3s-lab: {error}", err=True)
+        raise typer.Exit(1) from error
 
 
-async def serve(emulator: Emulator, host: str, port: int) -> None:
+async def serve(
+    emulator: Emulator,
+    host: str,
+    port: int,
+    *,
+    script: Mapping[str, Any] | None = None,
+    saved: State | None = None,
+    state: Path | None = None,
+) -> None:
     """Run until SIGINT or SIGTERM; prints the endpoint once connections are accepted."""
+    if saved is not None:
+        emulator.restore(saved)
+    if script is not None:
+        emulator.play(script)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -88,6 +135,32 @@ async def serve(emulator: Emulator, host: str, port: int) -> None:
     sys.stdout.flush()
     await stop.wait()
     await emulator.stop()
+    if state is not None:
+        write(state, emulator.save())
+        log.info("state.saved", file=str(state))
+
+
+def read_scenario(path: Path | None) -> dict[str, Any] | None:
+    """Read a scenario file; None without one."""
+    if path is None:
+        return None
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise typer.BadParameter(f"cannot be read: {error}", param_hint="--scenario") from error
+    if not isinstance(value, dict):
+        raise typer.BadParameter("must be a mapping", param_hint="--scenario")
+    return value
+
+
+def read_state(path: Path | None) -> State | None:
+    """Read a state file; None when there is none yet."""
+    if path is None or not path.exists():
+        return None
+    try:
+        return load(path.read_bytes())
+    except (OSError, StateError) as error:
+        raise typer.BadParameter(str(error), param_hint="--state") from error
 
 
 def read_tokens(options: list[str]) -> Tokens:

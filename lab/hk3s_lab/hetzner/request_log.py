@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-CAPACITY = 200_000
+CAPACITY = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

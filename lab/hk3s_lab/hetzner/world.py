@@ -61,6 +61,15 @@ class Chances:
         streams = {name: random.Random(f"{seed}/{name}") for name in names}  # noqa: S311 - reproducible by design
         return cls(**streams)
 
+    def streams(self) -> dict[str, random.Random]:
+        """Return the streams by name."""
+        return {
+            "durations": self.durations,
+            "choices": self.choices,
+            "secrets": self.secrets,
+            "faults": self.faults,
+        }
+
 
 class Due(NamedTuple):
     """Something that happens at a moment of the monotonic clock; `order` breaks ties."""
@@ -68,7 +77,7 @@ class Due(NamedTuple):
     at: float
     order: int
     kind: str
-    """`action`, `acpi` or `rescue`."""
+    """`action`, `acpi`, `rescue` or `step` (of a scenario, which has no project)."""
     project: str
     number: int
     """Id of the action or the server."""
@@ -93,7 +102,13 @@ class World:
     last_id: int = FIRST_ID - 1
     due: list[Due] = field(default_factory=list)
     """A heap of what is to happen."""
-    _last_due: int = 0
+    last_due: int = 0
+    timeline: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    """Steps of scenarios that are still to come, by the number of their `Due`."""
+    run_step: Callable[[Mapping[str, Any]], object] = lambda _step: None
+    """Carries out a step of a scenario."""
+    nat_lost: set[int] = field(default_factory=set)
+    """Servers through which no route leads any more."""
 
     def project(self, name: str) -> Project:
         """Return a project, made on first use."""
@@ -215,6 +230,9 @@ class World:
         now = self.clock.monotonic() + TOLERANCE
         while self.due and self.due[0].at <= now:
             due = heapq.heappop(self.due)
+            if due.kind == "step":
+                self.run_step(self.timeline.pop(due.number))
+                continue
             project = self.projects[due.project]
             if due.kind == "acpi":
                 self._power_down(project, due.number)
@@ -224,9 +242,20 @@ class World:
                 self._end(project, project.running[due.number], due.at)
 
     def _schedule(self, at: float, kind: str, project: Project, number: int) -> None:
-        self._last_due += 1
-        heapq.heappush(self.due, Due(at, self._last_due, kind, project.name, number))
-        self.on_scheduled(at)
+        self.last_due += 1
+        self.put_due(Due(at, self.last_due, kind, project.name, number))
+
+    def put_due(self, due: Due) -> None:
+        """Plan what is due, and tell that it is."""
+        heapq.heappush(self.due, due)
+        self.on_scheduled(due.at)
+
+    def queue_step(self, seconds: float, step: Mapping[str, Any]) -> None:
+        """Plan a step of a scenario; the speed does not hurry it."""
+        self.last_due += 1
+        self.timeline[self.last_due] = step
+        at = self.clock.monotonic() + seconds
+        self.put_due(Due(at, self.last_due, "step", "", self.last_due))
 
     def _begin(self, project: Project, action: Action, at: float) -> None:
         begun = replace(action, begun=at)

@@ -167,6 +167,14 @@ class Project:
         """Return the volumes attached to a server, by id."""
         return [volume for volume in self.volumes.values() if volume.server_id == server_id]
 
+    def addresses(self) -> set[str]:
+        """Return the public IPv4 addresses that were given out, to whom does not matter."""
+        gone = self.gone
+        found = {ip.ip for ip in (*self.primary_ips.values(), *gone.primary_ips)}
+        found |= {ip.ip for ip in (*self.floating_ips.values(), *gone.floating_ips)}
+        balancers = (*self.load_balancers.values(), *gone.load_balancers)
+        return found | {lb.ipv4 for lb in balancers if lb.ipv4}
+
     def has_public_net(self, server_id: int) -> bool:
         """Tell whether the server has a public interface."""
         return any(ip.assignee_id == server_id for ip in self.primary_ips.values())
