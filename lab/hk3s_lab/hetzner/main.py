@@ -102,7 +102,7 @@ def hetzner_command(
         tokens=tokens.projects if token else None,
         readonly_tokens=tokens.readonly,
     )
-    log_to_stderr(verbose=verbose)
+    log_to_stderr(verbose=verbose, clock=emulator_clock)
     try:
         asyncio.run(serve(emulator, host, port, script=script, saved=saved, state=state))
     except ApiError as error:
@@ -195,14 +195,33 @@ def read_stock(options: list[str]) -> tuple[StockBase, dict[str, Supply]]:
     return base, overrides
 
 
-def log_to_stderr(*, verbose: bool) -> None:
-    """Log JSON lines on stderr; stdout belongs to the endpoint."""
+@dataclass(frozen=True, slots=True)
+class _Stamp:
+    """Adds the time of the lab's clock to a log entry."""
+
+    clock: Clock
+
+    def __call__(
+        self, _logger: object, _method: str, entry: structlog.typing.EventDict
+    ) -> structlog.typing.EventDict:
+        entry["timestamp"] = self.clock.now().isoformat().replace("+00:00", "Z")
+        return entry
+
+
+def log_to_stderr(*, verbose: bool, clock: Clock | None = None) -> None:
+    """Log JSON lines on stderr; stdout belongs to the endpoint.
+
+    With a clock, lines have its time: on a manual one, a seed then gives the same lines.
+    """
+    stamp: structlog.typing.Processor = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    if clock is not None:
+        stamp = _Stamp(clock)
     level = logging.DEBUG if verbose else logging.INFO
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            stamp,
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],

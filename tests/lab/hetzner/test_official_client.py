@@ -48,6 +48,10 @@ class Official:
         async with aiohttp.ClientSession() as session:
             await session.post(url, json={"effect": effect, "times": 1}, raise_for_status=True)
 
+    async def lab(self, url: str, body: Json) -> None:
+        async with aiohttp.ClientSession() as session:
+            await session.put(url, json=body, raise_for_status=True)
+
     async def code(self, work: Callable[[Client], object]) -> str:
         with pytest.raises(APIException) as caught:
             await self.run(work)
