@@ -204,7 +204,8 @@ class Disruption(Model):
         default=timedelta(minutes=10), description="How long a node must have been unneeded."
     )
     min_savings: Euro = Field(
-        default=Decimal(2), description="Euro a month that moving pods must save."
+        default=Decimal(2),
+        description="Euro a month that each node must save whose pods are moved.",
     )
     budgets: tuple[Budget, ...] = Field(default=(Budget(),), max_length=20)
     keep_until_hour_end: bool = Field(

@@ -34,8 +34,7 @@ class Exchange:
     @property
     def score(self) -> int:
         """What is saved beyond what each drain has to be worth."""
-        worth = sum(c.pool.disruption.min_savings_micro_eur_per_month for c in self.removed)
-        return self.saving - worth
+        return self.saving - min_savings(self.removed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +69,7 @@ def consolidate(
     rest = [c for c in found if not c.is_empty and c not in moving]
     if moving or not may_buy:
         return best
-    exchange = _exchange(world, rest, found)
+    exchange = _exchange(world, rest)
     if exchange is None:
         return best
     # Servers that take pods in are not spare.
@@ -84,8 +83,8 @@ def consolidate(
 
 
 def min_savings(removed: Iterable[Candidate]) -> int:
-    """What moving the pods of these must save: the most that one of their pools asks for."""
-    return max(c.pool.disruption.min_savings_micro_eur_per_month for c in removed)
+    """What moving the pods of these must save: what their pools ask for, for each of them."""
+    return sum(c.pool.disruption.min_savings_micro_eur_per_month for c in removed)
 
 
 def _orders(found: Sequence[Candidate]) -> Iterable[list[Candidate]]:
@@ -192,9 +191,7 @@ def _unfit(found: Rehearsal) -> Reason | None:
     return Reason(Code.NO_PLACE, why.message if why is not None else "its pods fit nowhere else")
 
 
-def _exchange(
-    world: World, rest: Sequence[Candidate], found: Sequence[Candidate]
-) -> Exchange | None:
+def _exchange(world: World, rest: Sequence[Candidate]) -> Exchange | None:
     """Return the best of some sets of servers to give back against a purchase."""
     marked = tuple(c for c in rest if c.node.unneeded_since is not None)
     if marked:
@@ -266,10 +263,19 @@ def _exchange_of(world: World, removed: Sequence[Candidate]) -> Exchange | None:
     ]
     bought = [create.micro_eur_per_hour for create in outcome.creates]
     saving = monthly(spared, bought)
-    if saving < min_savings(removed) or outcome.price >= sum(c.price for c in removed):
+    if saving < min_savings(removed) or _buys_the_same(removed, outcome):
         return None
     return Exchange(
         removed=tuple(removed), creates=_trimmed(world, removed, outcome), saving=saving
+    )
+
+
+def _buys_the_same(removed: Sequence[Candidate], outcome: Rehearsal) -> bool:
+    """Whether a server would take over from one of its own kind: moving fewer does the same."""
+    prices = {c.server.offering.server_type: c.price for c in removed}
+    return any(
+        create.micro_eur_per_hour >= prices.get(create.offering.server_type, 1 << 62)
+        for create in outcome.creates
     )
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from hk3s_autoscaler.model.pod import Pod, PodKey
-from hk3s_autoscaler.model.resources import Resources
 from hk3s_autoscaler.planning.actions import CreateServer
 from hk3s_autoscaler.planning.candidates import Candidate
 from hk3s_autoscaler.planning.capacity import capacity
@@ -147,7 +146,7 @@ def _is_schedulable(
 
 
 def _place_all(pods: Sequence[Pod], places: Sequence[Place], sign: int) -> bool:
-    rooms: list[Resources] = [place.room for place in places]
+    rooms = [place.room for place in places]
     ports = [set(place.ports) for place in places]
     for pod in sorted(pods, key=lambda p: (-p.spec.priority, p.key)):
         spec = pod.spec

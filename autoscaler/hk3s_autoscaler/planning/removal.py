@@ -76,22 +76,28 @@ def _on(
     if limit is not None and since + limit <= world.now and (pods or node.attached_volumes):
         words = f"its drain reached the limit of {limit} with {len(pods)} pods left"
         return _delete(node, server, Reason(Code.DRAIN_DEADLINE, words))
-    first, later = _order(world, pods)
-    if (first or later) and limit is None and since + PATIENCE <= world.now:
-        stuck = (*first, *later)[0].key
-        words = f"{stuck} could not be evicted within {PATIENCE // timedelta(minutes=1)} minutes"
-        return _uncordon(node, Code.DRAIN_STUCK, words)
-    if first:
-        keys = tuple(pod.key for pod in first)
-        rest = tuple(pod.key for pod in later)
-        return DrainNode(node=node.name, pods=keys, later=rest, reason=why), why
-    if later:
-        return None, Reason(Code.DO_NOT_DISRUPT, f"{later[0].key} is waited for")
     if pods:
-        return None, Reason(Code.IN_USE, f"{len(pods)} pods are ending")
+        stuck = limit is None and since + PATIENCE <= world.now
+        return _empty_out(world, node, pods, why, stuck=stuck)
     if node.attached_volumes:
         return None, Reason(Code.IN_USE, f"{node.attached_volumes} volumes are still attached")
     return _delete(node, server, _reason(node, "nothing is left on it"))
+
+
+def _empty_out(world: World, node: Node, pods: Sequence[Pod], why: Reason, *, stuck: bool) -> _Next:
+    """Evict, wait, or give up after a drain that has taken too long."""
+    first, later = _order(world, pods)
+    alive = (*first, *later)
+    if alive and stuck:
+        patience = PATIENCE // timedelta(minutes=1)
+        words = f"{alive[0].key} could not be evicted within {patience} minutes"
+        return _uncordon(node, Code.DRAIN_STUCK, words)
+    if first:
+        keys, rest = tuple(p.key for p in first), tuple(p.key for p in later)
+        return DrainNode(node=node.name, pods=keys, later=rest, reason=why), why
+    if later:
+        return None, Reason(Code.DO_NOT_DISRUPT, f"{later[0].key} is waited for")
+    return None, Reason(Code.IN_USE, f"{len(pods)} pods are ending")
 
 
 def _order(world: World, pods: Sequence[Pod]) -> tuple[list[Pod], list[Pod]]:

@@ -20,7 +20,7 @@ from hk3s_autoscaler.planning.checks import (
 )
 from hk3s_autoscaler.planning.consolidation import Consolidation, Exchange, consolidate, stand_in
 from hk3s_autoscaler.planning.drift import aged
-from hk3s_autoscaler.planning.lifecycle import ON_THE_WAY
+from hk3s_autoscaler.planning.lifecycle import ON_THE_WAY, Phase
 from hk3s_autoscaler.planning.reasons import Code, Reason
 from hk3s_autoscaler.planning.rehearsal import rehearse
 from hk3s_autoscaler.planning.removal import RemovalStep, removals
@@ -35,7 +35,7 @@ from hk3s_autoscaler.planning.replacement import (
 )
 from hk3s_autoscaler.planning.result import NodeReport
 from hk3s_autoscaler.planning.scale_up import Growth
-from hk3s_autoscaler.planning.world import World
+from hk3s_autoscaler.planning.world import Worker, World
 
 _Step = MarkUnneeded | MarkReplacing | CordonNode | CreateServer
 
@@ -70,9 +70,9 @@ class _Turn:
     def __init__(self, world: World, growth: Growth, view: Outlook) -> None:
         self._world = world
         self._view = view
-        # While pods wait or servers come, the picture is about to change.
+        # While pods wait or move, or servers come, the picture is about to change.
         self._restless = bool(growth.creates or growth.pods) or any(
-            worker.phase in ON_THE_WAY for worker in world.workers
+            worker.phase in ON_THE_WAY or _is_moving(world, worker) for worker in world.workers
         )
         self.steps: list[_Step | RemovalStep] = []
         self.reports: list[NodeReport] = []
@@ -273,3 +273,8 @@ class _Turn:
         self.reports.append(
             NodeReport(node=candidate.name, pool=candidate.pool.name, reason=reason)
         )
+
+
+def _is_moving(world: World, worker: Worker) -> bool:
+    """Whether a node is being drained and still has pods."""
+    return worker.phase is Phase.DRAINING and bool(world.occupants(worker.name))
