@@ -16,6 +16,7 @@ from hk3s_lab.clock import RealClock
 from hk3s_lab.cloud import LabCloud, LabOptions
 from hk3s_lab.demo import product
 from hk3s_lab.demo.world import World
+from hk3s_lab.errors import LabError
 from hk3s_lab.kubernetes.build import ensure_binary
 from hk3s_lab.linux.internet import LAPTOP
 from hk3s_lab.machines.site import Options
@@ -125,9 +126,12 @@ class Story:
         await self.kube("apply", "-f", "-", stdin=yaml.safe_dump(WORKLOAD))
 
         async def run() -> bool:
-            answer = await self.kube(
-                "get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].status.phase}"
-            )
+            try:
+                answer = await self.kube(
+                    "get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].status.phase}"
+                )
+            except LabError:
+                return False  # a busy API is asked again
             return answer.split() == ["Running", "Running"]
 
         await self.until("two pods run", run)

@@ -34,14 +34,13 @@ class Dnsmasq:
         self._directory = directory
         self._settings = settings
         self._child: asyncio.subprocess.Process | None = None
-        self._switching = asyncio.Lock()
+        self._macs: dict[str, list[str]] = {}
 
     async def start(self) -> None:
         """Start it; it dies with this process."""
         self._directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         hosts = self._directory / "hosts"
         hosts.touch()
-        (self._directory / "pid").unlink(missing_ok=True)
         config = self._directory / "dnsmasq.conf"
         lines = (
             "keep-in-foreground",
@@ -75,23 +74,23 @@ class Dnsmasq:
             await self._clock.sleep(_POLL_SECONDS)
 
     def set_hosts(self, hosts: dict[str, str]) -> None:
-        """Give each MAC its address."""
-        text = "".join(f"{mac},{address}\n" for mac, address in sorted(hosts.items()))
+        """Give each MAC its address.
+
+        Earlier MACs of an address stay beside the present one: only then does dnsmasq give up
+        the lease of a server that is gone for its successor.
+        """
+        for mac, address in hosts.items():
+            for known in self._macs.values():
+                if mac in known:
+                    known.remove(mac)
+            self._macs.setdefault(address, []).append(mac)
+        text = "".join(
+            f"{','.join(self._macs[address])},{address}\n" for address in sorted(hosts.values())
+        )
         (self._directory / "hosts").write_text(text, encoding="utf-8")
         if self._child is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._child.send_signal(signal.SIGHUP)
-
-    async def forget(self, address: str) -> None:
-        """Free an address whose server is gone; dnsmasq would keep it until the lease ends."""
-        leases = self._directory / "leases"
-        async with self._switching:
-            lines = leases.read_text().splitlines() if leases.exists() else []
-            kept = [line for line in lines if line.split()[2:3] != [address]]
-            if kept != lines and self._child is not None:
-                await self.stop()
-                leases.write_text("".join(f"{line}\n" for line in kept))
-                await self.start()
 
     def leases_given(self) -> Counter[str]:
         """Return how often each address was leased or its lease renewed."""

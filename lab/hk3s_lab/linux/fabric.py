@@ -89,7 +89,6 @@ class PrivateNetwork:
         if wire is not None:
             await self.network.ip(f"link delete {wire.device}", force=True)
             self._tell_dhcp()
-            await self.dhcp.forget(wire.address)
 
     async def route(self, routes: Iterable[tuple[str, str]]) -> None:
         """Follow these routes (destination, gateway); one whose gateway is off is lost."""
@@ -186,7 +185,6 @@ class Fabric:
             self._rules.pop(server_id, None)
             await self._internet.ip(f"link delete {wire.device}", force=True)
             self._dhcp.set_hosts({one.mac: one.address for one in self._public.values()})
-            await self._dhcp.forget(wire.address)
 
     async def cut_internet(self, *, cut: bool) -> None:
         """Let nothing from any server reach the Internet any more, or again."""
