@@ -14,6 +14,7 @@ from hk3s_autoscaler.model.node import JoinReport, Node, Server
 from hk3s_autoscaler.model.nodepool import NodePool
 from hk3s_autoscaler.model.offering import Offering, OfferingKey
 from hk3s_autoscaler.model.pod import DaemonSet, DisruptionBudget, Pod, PodKey
+from hk3s_autoscaler.model.volumes import Storage
 
 
 class PortError(Exception):
@@ -245,6 +246,14 @@ class Cluster(Protocol):
 
     def pools(self) -> tuple[NodePool, ...]:
         """All NodePools; an unusable one has its `problem` set."""
+        ...
+
+    def namespaces(self) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+        """Names and labels of all namespaces."""
+        ...
+
+    def storage(self) -> Storage:
+        """Claims, volumes and storage classes."""
         ...
 
     def cluster_uid(self) -> str:

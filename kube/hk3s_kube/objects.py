@@ -228,6 +228,7 @@ class ClaimSpec(Fields, frozen=True):
     volume_name: str = ""
     access_modes: tuple[str, ...] = ()
     volume_mode: str = "Filesystem"
+    resources: Resources = Resources()
 
 
 class ClaimTemplate(Fields, frozen=True):
@@ -478,6 +479,7 @@ class PersistentVolumeSpec(Fields, frozen=True):
     claim_ref: ObjectReference | None = None
     storage_class_name: str = ""
     access_modes: tuple[str, ...] = ()
+    capacity: dict[str, str] = field(default_factory=dict)
 
 
 class PersistentVolume(KubeObject, frozen=True):

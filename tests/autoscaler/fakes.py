@@ -12,6 +12,7 @@ from hk3s_autoscaler.model.nodepool import NodePool
 from hk3s_autoscaler.model.offering import Offering, OfferingKey
 from hk3s_autoscaler.model.pod import DaemonSet, DisruptionBudget, Pod, PodKey, PodSpec
 from hk3s_autoscaler.model.resources import Resources
+from hk3s_autoscaler.model.volumes import NO_STORAGE, Storage
 from hk3s_autoscaler.ports import (
     EvictionBlocked,
     NotLeader,
@@ -303,6 +304,12 @@ class FakeCluster(_Faulty):
 
     def daemonsets(self) -> tuple[DaemonSet, ...]:
         return ()
+
+    def namespaces(self) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+        return ()
+
+    def storage(self) -> Storage:
+        return NO_STORAGE
 
     def budgets(self) -> tuple[DisruptionBudget, ...]:
         return ()

@@ -15,6 +15,7 @@ from hk3s_autoscaler.adapters.watches import Watches
 from hk3s_autoscaler.model.node import STARTING_TAINT, Node
 from hk3s_autoscaler.model.nodepool import NodePool
 from hk3s_autoscaler.model.pod import DaemonSet, DisruptionBudget, Pod
+from hk3s_autoscaler.model.volumes import Storage
 from hk3s_autoscaler.ports import ObjectRef, PoolStatus
 from hk3s_cloudinit import minting
 from hk3s_kube import errors, labels, nodepool, objects
@@ -82,6 +83,14 @@ class KubeCluster:
     def pools(self) -> tuple[NodePool, ...]:
         """All NodePools."""
         return self._watches.pools()
+
+    def namespaces(self) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+        """Names and labels of all namespaces."""
+        return self._watches.namespaces()
+
+    def storage(self) -> Storage:
+        """Claims, volumes and storage classes."""
+        return self._watches.storage()
 
     def cluster_uid(self) -> str:
         """The kube-system UID."""

@@ -7,9 +7,11 @@ from typing import Any, TypeVar
 import structlog
 
 from hk3s_autoscaler.adapters import convert, pools
+from hk3s_autoscaler.adapters.surroundings import Surroundings
 from hk3s_autoscaler.model.node import Node
 from hk3s_autoscaler.model.nodepool import NodePool
 from hk3s_autoscaler.model.pod import DaemonSet, DisruptionBudget, Pod
+from hk3s_autoscaler.model.volumes import Storage
 from hk3s_autoscaler.ports import Change, Clock
 from hk3s_kube import nodepool, objects
 from hk3s_kube.client import Kube
@@ -55,6 +57,7 @@ class Watches:
             kube, objects.DaemonSet, on_change=self._on_daemonset, **common
         )
         self._budget_watch = Reflector(kube, objects.PodDisruptionBudget, **common)
+        self._surroundings = Surroundings(kube, **common)
         self._pool_specs: dict[str, object] = {}
         self._pool_watch = Reflector(
             kube, objects.NodePoolObject, path=nodepool.PATH, on_change=self._on_pool, **common
@@ -92,6 +95,14 @@ class Watches:
             for _, item in sorted(self._pool_watch.items.items())
         )
 
+    def namespaces(self) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+        """Names and labels of all namespaces."""
+        return self._surroundings.namespaces()
+
+    def storage(self) -> Storage:
+        """Claims, volumes and storage classes."""
+        return self._surroundings.storage()
+
     def stored_pool(self, name: str) -> objects.NodePoolObject | None:
         """A NodePool as it is stored."""
         return self._pool_watch.items.get(name)
@@ -125,6 +136,7 @@ class Watches:
             self._daemonset_watch,
             self._budget_watch,
             self._pool_watch,
+            *self._surroundings.watches,
         )
 
     def _on_pod(self, change: ChangeKind, item: objects.Pod) -> None:

@@ -41,6 +41,8 @@ async def observe(kit: Kit, joins: Joins, *, max_age: float) -> Snapshot:
         healthy_since=kit.health.healthy_since,
         attachments_used=kit.servers.attachments,
         cluster_uid=kit.cluster.cluster_uid(),
+        namespaces=kit.cluster.namespaces(),
+        storage=kit.cluster.storage(),
     )
 
 
