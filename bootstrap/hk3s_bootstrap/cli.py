@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import secrets
+import shutil
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
@@ -15,12 +16,13 @@ from rich.console import Console
 from hk3s_bootstrap import create as creation
 from hk3s_bootstrap import kubeconfig as kubeconfigs
 from hk3s_bootstrap import removal, report, state
+from hk3s_bootstrap import ssh as ways_in
 from hk3s_bootstrap.checks import offline
 from hk3s_bootstrap.checks.finding import Report
 from hk3s_bootstrap.checks.finding import report as report_of
 from hk3s_bootstrap.config import ClusterConfig
 from hk3s_bootstrap.failures import BootstrapError, StepFailed
-from hk3s_bootstrap.observed import observe
+from hk3s_bootstrap.observed import Observed, observe
 from hk3s_bootstrap.progress import JsonReporter, PlainReporter, Reporter, TerminalReporter
 from hk3s_bootstrap.session import Session, endpoint_of, token_of
 from hk3s_bootstrap.status import status as look
@@ -191,6 +193,47 @@ def kubeconfig(
 
 
 @app.command()
+def ssh(
+    *,
+    server: Annotated[str, typer.Argument(help="A server's name, `bastion` or `master`.")],
+    command: Annotated[list[str] | None, typer.Argument(help="What to run there.")] = None,
+    file: File = Path("cluster.yaml"),
+    state_dir: StateDir = None,
+) -> None:
+    """Open a shell on a server, through the bastion, with the system's ssh."""
+    arguments: list[str] = []
+
+    async def run(session: Session) -> None:
+        config_file, world = await _ssh_config(session)
+        name = ways_in.find(world, session.config.cluster, server)
+        arguments.extend(ways_in.shell(config_file, name, command or ()))
+
+    _run(file, "text", run, state_dir=state_dir, quiet=True)
+    _become(arguments)
+
+
+@app.command()
+def tunnel(
+    *,
+    port: Annotated[int, typer.Option(help="Where to listen, on 127.0.0.1.")] = 6443,
+    file: File = Path("cluster.yaml"),
+    state_dir: StateDir = None,
+) -> None:
+    """Forward a local port to the Kubernetes API, through SSH on the bastion, until interrupted."""
+    arguments: list[str] = []
+
+    async def run(session: Session) -> None:
+        config_file, world = await _ssh_config(session)
+        bastion = ways_in.find(world, session.config.cluster, "bastion")
+        address = str(session.config.network.master_address)
+        arguments.extend(ways_in.tunnel(config_file, bastion, address, port))
+
+    _run(file, "text", run, state_dir=state_dir, quiet=True)
+    typer.echo(f"kubectl --server https://127.0.0.1:{port} ...", err=True)
+    _become(arguments)
+
+
+@app.command()
 def destroy(
     *,
     file: File = Path("cluster.yaml"),
@@ -220,6 +263,25 @@ def destroy(
         )
 
     _run(file, output, run, state_dir=state_dir)
+
+
+async def _ssh_config(session: Session) -> tuple[Path, Observed]:
+    """Write what ssh needs to know into the state directory; return it and what exists."""
+    known = session.load_state()
+    if known is None:
+        raise BootstrapError(
+            f"there is no state in {session.state_directory}", fix="name the right --state-dir"
+        )
+    world = await observe(session.hetzner, session.config.cluster)
+    return ways_in.write(session.state_directory, session.config.cluster, known, world), world
+
+
+def _become(arguments: list[str]) -> None:
+    """Go on as that program, with this terminal."""
+    if shutil.which(arguments[0]) is None:
+        _print_error("there is no ssh program", "install an OpenSSH client", "ssh", "text")
+        raise typer.Exit(FAILED)
+    os.execvp(arguments[0], arguments)  # noqa: S606 - no shell: arguments are a list
 
 
 def main() -> None:

@@ -138,7 +138,8 @@ def forget_cluster_uid(directory: Path) -> None:
 def forget(directory: Path) -> None:
     """Remove what `save` wrote, VERSION first, and the directory if nothing else is in it."""
     (directory / "VERSION").unlink(missing_ok=True)
-    for name in ("cluster-uid", "k3s-token", "ssh-host-ca", "ssh-host-ca.pub"):
+    written = ("cluster-uid", "k3s-token", "ssh-host-ca", "ssh-host-ca.pub")
+    for name in (*written, "ssh_config", "known_hosts"):
         (directory / name).unlink(missing_ok=True)
     for file in sorted((directory / "tls").rglob("*"), reverse=True):
         file.rmdir() if file.is_dir() else file.unlink()
