@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from hk3s_lab.hetzner import body as bodies
 from hk3s_lab.hetzner import errors
 from hk3s_lab.hetzner.call import Answer, Call, Route
@@ -191,7 +193,10 @@ def failure(error: ApiError, headers: Mapping[str, str]) -> Reply:
 
 
 def _dump(value: dict[str, Any]) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:  # half of a surrogate pair, which a client may have sent
+        return json.dumps(value, separators=(",", ":")).encode()
 
 
 def _bearer(authorization: str) -> str:
