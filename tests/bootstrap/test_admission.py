@@ -175,8 +175,8 @@ async def test_the_daemon_does_not_make_nodes(rights: Rights) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/api/v1/namespaces",
-        "/api/v1/persistentvolumes",
+        "/api/v1/secrets",
+        "/api/v1/serviceaccounts",
         "/api/v1/namespaces/hk3s-system/secrets",
         "/api/v1/namespaces/hk3s-system/configmaps",
         "/api/v1/namespaces/kube-system/configmaps",
