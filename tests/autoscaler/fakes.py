@@ -32,11 +32,12 @@ class ManualClock:
 
     def __init__(self) -> None:
         self._elapsed = 0.0
+        self.jumped = timedelta()
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._count = 0
 
     def now(self) -> datetime:
-        return START + timedelta(seconds=self._elapsed)
+        return START + timedelta(seconds=self._elapsed) + self.jumped
 
     def monotonic(self) -> float:
         return 1000.0 + self._elapsed

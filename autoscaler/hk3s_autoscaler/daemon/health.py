@@ -3,13 +3,19 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from hk3s_autoscaler.daemon.log import logger
 from hk3s_autoscaler.ports import Clock
 
 CONTACT_LOST_AFTER = 45.0
 """Seconds without a word from the apiserver (bookmarks included) that count as an outage."""
 
+JUMP = 60.0
+"""Seconds by which the wall clock may leave the monotonic one between two looks: more is a jump."""
+
 _STUCK_AFTER = 180.0
 _LONGEST_PAUSE = 120.0
+
+_log = logger("health")
 
 
 @dataclass(slots=True)
@@ -28,22 +34,33 @@ class Health:
     failures: int = 0
     _progress: float = field(init=False)
     _looked: bool = field(init=False, default=False)
+    _offset: float = field(init=False)
 
     def __post_init__(self) -> None:
         self._progress = self.clock.monotonic()
+        self._offset = self._wall_offset()
 
     def observed(self, *, cloud: bool, cluster: bool, before: datetime | None) -> None:
         """Note whether both sides answered.
 
         A restart changes nothing: at the first look health goes on from `before`, where the last
-        process left it; `None` means that it left during an outage.
+        process left it; `None` means that it left during an outage. A wall clock that jumped
+        makes every deadline doubtful: it counts as the end of an outage.
         """
+        offset = self._wall_offset()
+        if abs(offset - self._offset) > JUMP:
+            _log.warning("clock.jumped", seconds=round(offset - self._offset))
+            self.healthy_since, self._looked = None, True
+        self._offset = offset
         first, self._looked = not self._looked, True
         if not (cloud and cluster):
             self.healthy_since = None
         elif self.healthy_since is None:
             since = before if first else None
             self.healthy_since = self.clock.now() if since is None else since
+
+    def _wall_offset(self) -> float:
+        return self.clock.now().timestamp() - self.clock.monotonic()
 
     def progressed(self) -> None:
         """Note that the loop lives, as leader or in waiting."""

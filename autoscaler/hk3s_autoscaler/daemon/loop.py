@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from datetime import datetime
 
 from hk3s_autoscaler.daemon.executor import Executor
@@ -75,8 +74,6 @@ class Loop:
         if needs_fresh_servers(plan_.actions) and kit.servers.age() > DECISION_AGE:
             snapshot = await self._observe(DECISION_AGE)
             plan_ = self._plan(snapshot, self._config, kit.clock.now())
-            if kit.servers.age() > DECISION_AGE:
-                plan_ = without_purchases(plan_)
         begun = await self._executor.execute(plan_, snapshot, self._seen)
         await self._reporter.report(snapshot, plan_, begun, self._executor.drain_blocked)
         self._settle(snapshot, begun)
@@ -148,12 +145,6 @@ def needs_fresh_servers(actions: Iterable[Action]) -> bool:
     Only buying relies on the list; whatever concerns one server reads that server anew.
     """
     return any(isinstance(action, CreateServer) for action in actions)
-
-
-def without_purchases(plan_: Plan) -> Plan:
-    """Leave out what is bought: nobody knows which servers there are while Hetzner is silent."""
-    kept = (action for action in plan_.actions if not isinstance(action, CreateServer))
-    return replace(plan_, actions=tuple(kept))
 
 
 def _count(actions: Iterable[Action]) -> dict[str, int]:

@@ -48,8 +48,8 @@ WRITES = frozenset(
 
 BOOT = timedelta(seconds=6)
 STOP = timedelta(seconds=3)
-ROOM = 3
-"""Pods that kube-scheduler puts on a node."""
+ROOM = 4
+"""Pods that a node takes: as many as the offering promised."""
 
 POOL = fakes.pool(
     disruption=Disruption(
@@ -156,8 +156,10 @@ class Realm:
 
     fates: Mapping[int, Fate] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    config: PlanConfig = PlanConfig()  # noqa: RUF009 - frozen
     deaths: int = 0
     most: int = 0
+    joins: bool = True
 
     def __post_init__(self) -> None:
         self._left = dict(self.fates)
@@ -179,7 +181,7 @@ class Realm:
         ports = Mortal(self.cloud, self.process), Mortal(self.cluster, self.process)
         world.cloud, world.cluster = ports  # type: ignore[assignment]
         world.restart()
-        world.loop = Loop(world.kit, world.trigger, plan=plan, config=PlanConfig(), interval=10.0)
+        world.loop = Loop(world.kit, world.trigger, plan=plan, config=self.config, interval=10.0)
         await world.loop._reporter.restore()
 
     async def end(self) -> None:
@@ -201,9 +203,9 @@ class Realm:
         for key in [k for k in self.cluster.pod_objects if k.name in set(names)]:
             del self.cluster.pod_objects[key]
 
-    async def live(self, seconds: int) -> None:
-        """Let a turn begin each second while the world goes on; the dead are replaced."""
-        for _ in range(seconds):
+    async def live(self, seconds: int, *, step: int = 1) -> None:
+        """Let a turn begin each `step` seconds while the world goes on; the dead are replaced."""
+        for _ in range(0, seconds, step):
             turn = asyncio.create_task(self.world.turn())
             for _ in range(6):
                 if self.process.dead or turn.done():
@@ -215,11 +217,12 @@ class Realm:
                 self.deaths += 1
                 await self.end()
                 await self.begin()
-            await self.world.clock.advance(1)
+            await self.world.clock.advance(step)
             self._go_on()
 
     def _go_on(self) -> None:
-        now = self.world.clock.now()
+        # The world's own clock: that of the daemon may jump.
+        now = self.world.clock.now() - self.world.clock.jumped
         self.most = max(self.most, len(self.cloud.servers))
         for server in self.cloud.servers.values():
             up = server.status == "running" and server.created_at + BOOT <= now
@@ -241,11 +244,14 @@ class Realm:
         self._schedule()
 
     def _register(self, server: Server) -> None:
-        if server.name in self.cluster.node_objects:
+        if server.name in self.cluster.node_objects or not self.joins:
             return
         node = fakes.node(server.name, server_id=server.server_id)
         starting = (Taint(key=STARTING_TAINT, value="", effect="NoSchedule"),)
-        self.cluster.add(replace(node, created_at=self.world.clock.now(), taints=starting))
+        room = self.cloud.offerings[0].allocatable
+        self.cluster.add(
+            replace(node, created_at=self.world.clock.now(), taints=starting, allocatable=room)
+        )
 
     def _schedule(self) -> None:
         for key, pod in self.cluster.pod_objects.items():

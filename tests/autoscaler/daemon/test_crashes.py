@@ -89,6 +89,7 @@ async def test_many_fates_in_one_story_change_nothing(seed: int) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_thousands_of_stories_end_alike() -> None:
     for seed in range(1000, 4000):
         asyncio.run(many_fates(seed))

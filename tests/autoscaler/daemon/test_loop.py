@@ -130,18 +130,14 @@ async def test_an_outage_of_hetzner_is_a_fact_with_an_end(world: World) -> None:
     assert world.snapshots[-1].healthy_since == fakes.START + timedelta(seconds=101)
 
 
-async def test_while_hetzner_is_silent_it_is_asked_ever_less_and_nothing_is_bought(
-    world: World,
-) -> None:
+async def test_while_hetzner_is_silent_it_is_asked_ever_less(world: World) -> None:
     await world.turn()
     world.cloud.fail("list_servers", *(Unavailable("no answer"),) * 10_000)
     await world.clock.advance(100)
-    world.do(create())
     for _ in range(600):
         await world.turn()
         await world.clock.advance(1)
 
-    assert world.cloud.requests == []
     assert world.cloud.count("list_servers") <= 1 + 6 + 600 / 60 + 1
 
 
