@@ -18,6 +18,7 @@ class Code(StrEnum):
     WAITING_FOR_SCHEDULER = "WaitingForScheduler"
     NO_OFFERING_FITS = "NoOfferingFits"
     NO_POOL_MATCHES = "NoPoolMatches"
+    POD_RULES = "PodRules"
     UNSUPPORTED_CONSTRAINT = "UnsupportedConstraint"
     MAX_NODES = "MaxNodes"
     MAX_SERVERS = "MaxServers"

@@ -1,6 +1,6 @@
 """Growth: pending pods go to room that is there, then to servers on their way, then buy more."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hk3s_autoscaler.model.pod import Pod, PodKey, PodSpec
@@ -69,10 +69,11 @@ def plan_scale_up(world: World, *, doomed: Iterable[str]) -> Growth:
     spots += [shop.spot(number, hand_out.take(b.load)) for number, b in enumerate(shop.bought)]
     homeless = [*hand_out.take(enumerate(left)), *hand_out.unpackable()]
     order: tuple[tuple[Pod, str], ...] = ()
+    rules: Mapping[PodKey, str] = {}
     if ties.roles:
         settling = Settling(bonds=ties, spots=spots, is_overdue=wanted.is_overdue, shop=shop)
         settled = settling.run(homeless)
-        homeless, order = list(settled.left), settled.order
+        homeless, order, rules = list(settled.left), settled.order, settled.rules
     creates = [
         (spot.name, _create(bought, [pod.key for pod in spot.pods]))
         for spot, bought in shop.receipts(spots)
@@ -92,7 +93,8 @@ def plan_scale_up(world: World, *, doomed: Iterable[str]) -> Growth:
     for pod in homeless:
         if pod.spec not in told:
             told[pod.spec] = explain(pod.spec, world, sale, ceilings, shop.left)
-        reports.append(_waits(pod, told[pod.spec], ""))
+        rule = Reason(Code.POD_RULES, rules[pod.key]) if pod.key in rules else None
+        reports.append(_waits(pod, rule or told[pod.spec], ""))
     used = frozenset(spot.name for spot in spots if spot.pods and spot.bought is None)
     numbers = {name: number for number, (name, _) in enumerate(creates)}
     return Growth(

@@ -5,11 +5,11 @@ as soon as its rules allow; what they refuse, and what packing could not judge, 
 place for one by one: in room that is there, beside what was just bought, on a server of its own.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from hk3s_autoscaler.model.pod import Pod, PodSpec
+from hk3s_autoscaler.model.pod import Pod, PodKey, PodSpec
 from hk3s_autoscaler.model.resources import Resources, total
 from hk3s_autoscaler.planning.bonds import Bonds
 from hk3s_autoscaler.planning.supply import Offer
@@ -48,10 +48,12 @@ class Settled:
     """Who could be placed, in an order in which each may be bound, and who could not.
 
     `order` are pairs of a pod and the name of its spot, of pods that rules about others bear on.
+    `rules` names the rule that keeps a pod even off a new server of its own, if one does.
     """
 
     order: tuple[tuple[Pod, str], ...]
     left: tuple[Pod, ...]
+    rules: Mapping[PodKey, str]
 
 
 class Market(Protocol):
@@ -75,19 +77,20 @@ class Settling:
 
     def run(self, left: Sequence[Pod]) -> Settled:
         """Replay what is planned, and look a place for those left and those refused."""
-        homeless = list(left)
-        order: list[tuple[Pod, str]] = []
-        for last in (*[False] * _ROUNDS, True):
+        homeless, rounds = list(left), 0
+        while True:
+            rounds += 1
             board, numbers = self._board()
             order, refused = self._replay(board, numbers)
-            homeless += refused
-            servers = len(self.spots)
-            found, homeless = self._search(board, numbers, homeless, buy=not last)
-            order += found
+            servers, search = len(self.spots), _Search(self, board, numbers)
+            homeless = search.run([*homeless, *refused], buy=rounds <= _ROUNDS)
             # A new server is a new domain, which may bar what was allowed without it.
             if len(self.spots) == servers:
-                break
-        return Settled(order=tuple(order), left=tuple(homeless))
+                return Settled(
+                    order=(*order, *search.order),
+                    left=tuple(homeless),
+                    rules=search.rules(homeless),
+                )
 
     def role(self, pod: Pod) -> Role:
         """What a pod is to others."""
@@ -129,20 +132,6 @@ class Settling:
             spot.pods.remove(pod)
         return order, [pod for pod, _, _ in waiting]
 
-    def _search(
-        self, board: Board, numbers: dict[str, int], homeless: Sequence[Pod], *, buy: bool
-    ) -> tuple[list[tuple[Pod, str]], list[Pod]]:
-        search = _Search(self, board, numbers)
-        waiting = list(homeless)
-        while waiting:
-            later = search.settle(waiting)
-            if len(later) == len(waiting):
-                later = search.purchase(later) if buy else later
-            if len(later) == len(waiting):
-                break
-            waiting = later
-        return search.order, waiting
-
 
 class _Search:
     """Places for pods, one by one; equal pods share what is known of a spot."""
@@ -153,6 +142,40 @@ class _Search:
         self._numbers = numbers
         self._rests = {spot.name: spot.rest() for spot in settling.spots}
         self.order: list[tuple[Pod, str]] = []
+
+    def run(self, homeless: Iterable[Pod], *, buy: bool) -> list[Pod]:
+        """Place as many as possible, and return the others."""
+        waiting = list(homeless)
+        while waiting:
+            later = self.settle(waiting)
+            if buy and len(later) == len(waiting):
+                later = self.purchase(later)
+            if len(later) == len(waiting):
+                break
+            waiting = later
+        return waiting
+
+    def rules(self, homeless: Iterable[Pod]) -> dict[PodKey, str]:
+        """Name the rule that keeps each pod off a new server, too."""
+        found: dict[PodKey, str] = {}
+        known: dict[tuple[PodSpec, Role], str] = {}
+        for pod in homeless:
+            role, spec = self._settling.role(pod), pod.spec
+            if role.is_related and (spec, role) not in known:
+                known[spec, role] = self._rule(spec, role)
+            if known.get((spec, role)):
+                found[pod.key] = known[spec, role]
+        return found
+
+    def _rule(self, spec: PodSpec, role: Role) -> str:
+        for offer in self._settling.shop.on_sale():
+            if mismatch(spec, offer.place) or not spec.requests.fits(offer.place.room):
+                continue
+            trial = self._board.add(site(fresh(offer.place, f"trial-{len(self._board)}")))
+            refusal = self._board.refusal(role, trial)
+            self._board.drop(trial, role, 0)
+            return refusal
+        return ""
 
     def settle(self, pods: Sequence[Pod]) -> list[Pod]:
         """Put pods where there is room and their rules allow; return the others."""

@@ -113,6 +113,11 @@ class Generator:
                     "effect": rng.choice(("NoSchedule", "PreferNoSchedule", "NoExecute")),
                 }
             )
+        cordoned = self._chance(0.1)
+        if cordoned:
+            # The node lifecycle controller adds it; the lab runs without that one.
+            cordon = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+            taints.append(cordon)
         room = {"cpu": rng.choice(("2", "4")), "memory": "4Gi", "pods": "20"}
         room["ephemeral-storage"] = "40Gi"
         if self._chance(0.2):
@@ -122,7 +127,7 @@ class Generator:
                 "apiVersion": "v1",
                 "kind": "Node",
                 "metadata": {"name": name, "labels": labels},
-                "spec": {"taints": taints, "unschedulable": self._chance(0.1)},
+                "spec": {"taints": taints, "unschedulable": cordoned},
                 "status": {"capacity": room, "allocatable": room},
             }
         )

@@ -212,7 +212,9 @@ async def scheduler(directory: Path) -> AsyncIterator[Scheduler]:
         spec = replace(
             clusters.spec(directory, network, clusters.cluster_cas()),
             apiserver_args=("disable-admission-plugins=ServiceAccount,TaintNodesByCondition",),
-            controller_manager_args=("controllers=*,-node-lifecycle-controller,-taint-eviction-controller",),
+            controller_manager_args=(
+                "controllers=*,-node-lifecycle-controller,-taint-eviction-controller",
+            ),
             scheduler_args=(
                 "config=/etc/rancher/k3s/scheduler.yaml",
                 "kube-api-qps=2000",
