@@ -1,6 +1,5 @@
 """Rules about other pods, as kube-scheduler's filters have them."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -51,7 +50,7 @@ class World:
         self._matchers = Matchers(
             namespaces={"default": {"team": "a"}, "other": {"team": "b"}},
         )
-        self._roles: dict[str, Callable[[], Role]] = {}
+        self._roles: dict[str, partial[Role]] = {}
         for name, (rules, labels) in pods.items():
             namespace = "other" if name.startswith("other") else "default"
             spec = pod_spec(rules, namespace=namespace, labels=labels)
