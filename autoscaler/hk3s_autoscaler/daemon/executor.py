@@ -75,8 +75,15 @@ class Executor:
         """
         begun = []
         awaited = []
+        in_doubt = {
+            action.pool
+            for action in plan.actions
+            if isinstance(action, DeleteServer) and action.reason.code in removal.NEVER_JOINED
+        }
         for action in plan.actions:
             if isinstance(action, CreateServer):
+                if action.pool in in_doubt:
+                    continue  # what these failures mean for the pool, the next turn knows
                 order = self._order(action, snapshot, seen)
                 if order is None:
                     continue

@@ -141,7 +141,12 @@ class Joins:
 
 
 def failed(kit: Kit, pool: NodePool, server: Server, report: JoinReport | None) -> None:
-    """Note that a server was given up before it became a node; pause the pool if it is at fault."""
+    """Note that a server is given up before it became a node; pause the pool if it is at fault.
+
+    Giving up may take several attempts; it counts once.
+    """
+    if not kit.memory.give_up(server.name):
+        return
     step, error, message = "unreachable", "", "its status port did not answer"
     if report is not None:
         step, error, message = report.step, report.error, report.message or report.step

@@ -7,6 +7,7 @@ from hk3s_autoscaler.daemon.health import Health
 from hk3s_autoscaler.daemon.log import Secrets
 from hk3s_autoscaler.daemon.memory import Memory
 from hk3s_autoscaler.daemon.metrics import Metrics
+from hk3s_autoscaler.daemon.nominations import Nominations
 from hk3s_autoscaler.daemon.servers import ServerBook
 from hk3s_autoscaler.model.node import Node
 from hk3s_autoscaler.model.nodepool import NodePool
@@ -24,6 +25,7 @@ class Kit:
     metrics: Metrics
     events: Recorder
     memory: Memory
+    nominations: Nominations
     servers: ServerBook
     health: Health
     secrets: Secrets
@@ -47,6 +49,7 @@ def make_kit(
         metrics=metrics,
         events=Recorder(cluster, clock),
         memory=Memory(),
+        nominations=Nominations(),
         servers=ServerBook(cloud, clock),
         health=Health(clock),
         secrets=secrets,

@@ -53,6 +53,7 @@ class Memory:
         self._rejections: dict[str, int] = {}
         self._limits: dict[str, LearntLimit] = {}
         self._failures: dict[str, _Failures] = {}
+        self._given_up: set[str] = set()
         self._bought_for: dict[str, tuple[PodKey, ...]] = {}
         self.healthy_since: datetime | None = _LONG_AGO
         """Since when both APIs answered when the last process wrote it down; `None`: not then."""
@@ -112,6 +113,12 @@ class Memory:
             failures.pauses += 1
         return self._pause(pool, failures.pauses, "JoinFailures", f"{diagnosis}: {message}", now)
 
+    def give_up(self, server: str) -> bool:
+        """Note that a server will not join; return whether that is news."""
+        news = server not in self._given_up
+        self._given_up.add(server)
+        return news
+
     def joined(self, pool: str) -> None:
         """Note that a server of the pool became a node: whatever was wrong is not any more."""
         self._failures.pop(pool, None)
@@ -158,6 +165,7 @@ class Memory:
     def forget_served(self, servers: Iterable[str], unbound: frozenset[PodKey]) -> None:
         """Forget servers that are gone, and those whose pods all have a node by now."""
         names = set(servers)
+        self._given_up &= names
         self._bought_for = {
             name: pods
             for name, pods in self._bought_for.items()

@@ -19,7 +19,7 @@ async def observe(kit: Kit, joins: Joins, *, max_age: float) -> Snapshot:
     nodes = kit.cluster.nodes()
     await kit.servers.refresh(max_age=max_age)
     servers = kit.servers.servers()
-    pods = kit.cluster.pods()
+    pods = kit.nominations.believable(kit.cluster.pods(), nodes, kit.clock.monotonic())
     now = kit.clock.now()
     _note_health(kit)
     pools = tuple(kit.memory.overlay(pool, now) for pool in kit.cluster.pools())

@@ -80,13 +80,16 @@ async def delete_server(
         if node is not None:
             await _check_node(kit, action, node, server)
         kit.servers.begin_delete(action.name)
+        if action.reason.code in NEVER_JOINED and pool is not None:
+            # Before the call: the next plan must know before it buys a replacement.
+            joins.failed(kit, pool, server, joining)
         gone = False
         try:
             await kit.cloud.delete_server(action.server_id)
             gone = True
         finally:
             kit.servers.end_delete(action.name, gone=gone)
-        _deleted(kit, action, server, joining, pool)
+        _deleted(kit, action, server, pool)
     else:
         kit.servers.end_delete(action.name, gone=True)
     if node is not None and node.server_id in {0, action.server_id} and node.pool:
@@ -150,7 +153,6 @@ def _deleted(
     kit: Kit,
     action: DeleteServer,
     server: Server,
-    joining: JoinReport | None,
     pool: NodePool | None,
 ) -> None:
     code, message = action.reason.code, action.reason.message
@@ -171,5 +173,3 @@ def _deleted(
     )
     if pool is not None:
         kit.events.emit(pool_ref(pool), reason="ServerDeleted", message=f"{server.name}: {message}")
-        if code in NEVER_JOINED:
-            joins.failed(kit, pool, server, joining)

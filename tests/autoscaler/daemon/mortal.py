@@ -254,7 +254,9 @@ class Realm:
         )
 
     def _schedule(self) -> None:
-        for key, pod in self.cluster.pod_objects.items():
+        # As kube-scheduler: room that a pod is nominated to is taken for the others.
+        pods = self.cluster.pod_objects.items()
+        for key, pod in sorted(pods, key=lambda item: not item[1].nominated_node):
             nodes = [n for n in self.cluster.node_objects.values() if self._takes(n.name)]
             if not pod.node and nodes:
                 wanted = next((n for n in nodes if n.name == pod.nominated_node), nodes[0])

@@ -230,6 +230,31 @@ async def test_a_step_that_keeps_failing_is_not_a_hot_loop(world: World) -> None
     assert world.cloud.count("attach_server") <= 6
 
 
+async def test_nothing_is_bought_in_the_turn_that_gives_a_server_up(world: World) -> None:
+    """The failure may pause the pool: the next turn knows."""
+    world.cloud.add(fakes.server("demo-workers-a"))
+    world.do(create(), gave_up("demo-workers-a", 1))
+    await world.turn()
+    assert world.cloud.requests == []
+
+    world.do(create())
+    await world.turn()
+    assert len(world.cloud.requests) == 1
+
+
+async def test_a_server_that_is_given_up_in_several_attempts_failed_once(world: World) -> None:
+    world.cloud.add(fakes.server("demo-workers-a"))
+    world.cloud.fail("delete_server", *(Unavailable("no answer"),) * 3)
+    world.do(gave_up("demo-workers-a", 1))
+    for _ in range(60):
+        await world.turn()
+        await world.clock.advance(1)
+
+    assert world.cloud.servers == {}
+    assert world.metric("join_failures_total", pool="workers", step="unreachable") == 1
+    assert world.kit.memory.pause_of("workers") is None
+
+
 def gave_up(name: str, server_id: int) -> DeleteServer:
     return DeleteServer(
         server_id=server_id,
@@ -303,10 +328,10 @@ async def test_a_server_of_another_cluster_is_never_deleted(world: World) -> Non
 
 async def test_without_the_lease_nothing_is_written(world: World) -> None:
     world.cloud.leader = world.cluster.leader = False
-    world.do(create(), gave_up("demo-workers-a", 1))
     world.cloud.add(fakes.server("demo-workers-a"))
-
-    await world.turn()
+    for action in (create(), gave_up("demo-workers-a", 1)):
+        world.do(action)
+        await world.turn()
 
     assert list(world.cloud.servers) == ["demo-workers-a"]
     assert world.metric("loop_errors_total", kind="NotLeader") == 2
