@@ -35,6 +35,7 @@ OFFERINGS = {sold.key: sold for base in CX for sold in (base, elsewhere(base, "n
 class Simulation:
     """Hetzner, the kubelets and the scheduler, as plain as can be.
 
+    It is looked at each `loop` while something happens, else each `idle`.
     `fullest`: the scheduler prefers full nodes, as the product's profile does; else empty ones.
     `sold_out` are offerings that cannot be had; `lifetimes` of the servers that are gone, with why.
     """
@@ -42,6 +43,7 @@ class Simulation:
     pool: NodePool
     now: datetime = NOW
     loop: timedelta = LOOP
+    idle: timedelta = LOOP
     config: PlanConfig = CONFIG
     fullest: bool = True
     budgets: tuple[DisruptionBudget, ...] = ()
@@ -71,13 +73,15 @@ class Simulation:
         end = self.now + duration
         while self.now < end:
             before = self._phases()
-            for action in plan(self.world(), self.config, self.now).actions:
+            actions = plan(self.world(), self.config, self.now).actions
+            for action in actions:
                 self.counts[type(action).__name__] += 1
                 self._do_to_server(action)
                 self._do_to_node(action)
             self._see(before)
             self.most_servers = max(self.most_servers, len(self.servers))
-            self.now += self.loop
+            waits = any(not p.node for p in self.pods.values())
+            self.now += self.loop if actions or waits else max(self.loop, self.idle)
             before = self._phases()
             self._boot()
             self._see(before)

@@ -255,6 +255,8 @@ def _waste(candidate: Candidate) -> int:
 
 
 def _exchange_of(world: World, removed: Sequence[Candidate]) -> Exchange | None:
+    if not _may_pay(world, removed):
+        return None
     outcome = rehearse(world, removed)
     if outcome.unserved is not None or not outcome.creates:
         return None
@@ -268,6 +270,31 @@ def _exchange_of(world: World, removed: Sequence[Candidate]) -> Exchange | None:
     return Exchange(
         removed=tuple(removed), creates=_trimmed(world, removed, outcome), saving=saving
     )
+
+
+def _may_pay(world: World, removed: Sequence[Candidate]) -> bool:
+    """Tell without rehearsal what cannot pay: the cheapest CPU or memory on sale costs too much.
+
+    What is free on the other nodes comes for nothing.
+    """
+    gone = {c.name for c in removed}
+    free = total(_positive(room) for name, room in _free(world).items() if name not in gone)
+    short = total(pod.spec.requests for c in removed for pod in c.pods) - free
+    rooms = [
+        (o.place.room, o.offering.micro_eur_per_hour) for o in offers(world) if not o.hindrance
+    ]
+    least = max(
+        _least(short.cpu_milli, [(room.cpu_milli, price) for room, price in rooms]),
+        _least(short.memory_bytes, [(room.memory_bytes, price) for room, price in rooms]),
+    )
+    return monthly([(sum(c.price for c in removed), 24)], [least]) >= min_savings(removed)
+
+
+def _least(wanted: int, sold: Sequence[tuple[int, int]]) -> int:
+    """The price of so much of a resource where it is cheapest, whole servers or not."""
+    if wanted <= 0:
+        return 0
+    return min((wanted * price // room for room, price in sold if room > 0), default=1 << 62)
 
 
 def _buys_the_same(removed: Sequence[Candidate], outcome: Rehearsal) -> bool:
