@@ -43,7 +43,10 @@ def read(call: Call, body: Body, before: Service | None = None) -> Service:
         "protocol": "tcp" if protocol == "tcp" else "http",
         "port": destination_port,
     }
-    service["health_check"] = _health(body.nested("health_check"), health)
+    check = body.nested("health_check")
+    if before is None and body.has("health_check"):
+        check.text("protocol", required=True)  # the rest has defaults
+    service["health_check"] = _health(check, health)
     return service
 
 

@@ -6,6 +6,7 @@ scheduler has called unschedulable, and for no others.
 """
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ B = server("b", created_at=NOW - minutes(48 * 60 + 30))
 LONG = NOW - minutes(30)
 
 
-def two_nodes(*pods: Pod, **changes: object) -> Snapshot:
+def two_nodes(*pods: Pod, **changes: Any) -> Snapshot:  # noqa: ANN401 - the facts check it
     """Node `a` is in the last minutes of its paid hour and was unneeded for long, `b` is not."""
     marked = replace(node(A), unneeded_since=LONG)
     return snapshot(servers=[A, B], nodes=[marked, node(B)], pods=pods, **changes)

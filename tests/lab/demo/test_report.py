@@ -50,7 +50,7 @@ def test_calls_per_server_counts_the_autoscaler_alone_and_only_what_was_created(
 
 
 def test_a_fallback_names_what_was_wanted_and_what_was_bought() -> None:
-    events = [
+    events: list[dict[str, Any]] = [
         {"event": "server.create", "name": "a", "pool": "p", "offering": "cx33/fsn1"},
         {"event": "server.create", "name": "b", "pool": "p", "offering": "cx33/nbg1"},
         {"event": "server.create", "name": "a", "pool": "p", "offering": "cx33/nbg1"},

@@ -166,11 +166,24 @@ def _apply(spec: dict[str, Json], change: Mapping[str, Json]) -> None:
     parent, node = None, spec
     for key in change["at"]:
         parent, node = node, node[key]
+    _make_optional(node, set(change.get("optional", ())))
     for key in change.get("remove", ()):
         del node[key]
     node.update(merge)
     if "replace" in change and parent is not None:
         parent[change["at"][-1]] = _resolved(spec, change["replace"])
+
+
+def _make_optional(node: Json, names: set[str]) -> None:
+    """Take the names out of everything that is required below."""
+    if isinstance(node, dict):
+        if isinstance(node.get("required"), list):
+            node["required"] = [name for name in node["required"] if name not in names]
+        for part in node.values():
+            _make_optional(part, names)
+    elif isinstance(node, list):
+        for part in node:
+            _make_optional(part, names)
 
 
 def _resolved(spec: dict[str, Json], value: Json) -> Json:

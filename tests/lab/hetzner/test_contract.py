@@ -60,3 +60,14 @@ def test_the_specification_is_whole_and_the_overlay_is_in_it() -> None:
     paths = contract.specification()["paths"]
     assert sum(m in contract.METHODS for methods in paths.values() for m in methods) == 190
     assert set(paths["/load_balancers/{id}"]["delete"]["responses"]) == {"201", "4xx", "5xx"}
+
+
+async def test_a_health_check_of_protocol_and_port_gets_the_defaults(walker: Walk) -> None:
+    body = {"name": "lb", "load_balancer_type": "lb11", "location": "fsn1"}
+    number = (await walker.made("/load_balancers", body))["id"]
+    service = {"protocol": "tcp", "listen_port": 80, "destination_port": 8080}
+    check = {"protocol": "tcp", "port": 8080}
+    await walker.act("load_balancers", number, "add_service", {**service, "health_check": check})
+    seen = (await walker.ok("GET", f"/load_balancers/{number}"))["load_balancer"]["services"]
+    defaults = {"interval": 15, "timeout": 10, "retries": 3}
+    assert seen == [{**service, "proxyprotocol": False, "health_check": check | defaults}]

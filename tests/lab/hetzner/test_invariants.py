@@ -114,14 +114,14 @@ class Cloud(RuleBasedStateMachine):
             body = {"type": "ipv4", "home_location": "fsn1", "name": f"f{pick}"}
             self.call("POST", "/floating_ips", body)
             return
-        body = {"server": self.one("servers", other)} if verb == "assign" else None
+        server = {"server": self.one("servers", other)} if verb == "assign" else None
         path = f"/floating_ips/{self.one('floating_ips', pick)}/actions/{verb}"
-        self.call("POST", path, body)
+        self.call("POST", path, server)
 
     @rule(pick=PICK, other=PICK, networked=st.booleans())
     def create_balancer(self, pick: int, other: int, networked: bool) -> None:  # noqa: FBT001 - drawn
         target: Json = {"type": "server", "server": {"id": self.one("servers", other)}}
-        body = {"name": f"b{pick}", "load_balancer_type": "lb11", "location": "fsn1"}
+        body: Json = {"name": f"b{pick}", "load_balancer_type": "lb11", "location": "fsn1"}
         if networked:
             body["network"] = self.one("networks", other)
             target["use_private_ip"] = True
@@ -169,7 +169,7 @@ class Cloud(RuleBasedStateMachine):
         assert len(public) == len(set(public))
         for number in project.networks:
             private = [nic.ip for _, nic in project.members(number)]
-            private += [lb.private_ip for lb in project.balancers_in(number)]
+            private += [str(lb.private_ip) for lb in project.balancers_in(number)]
             assert len(private) == len(set(private))
 
     @invariant()

@@ -167,7 +167,7 @@ ROWS = {
     ),
     "service-interval": invalid(
         f"{L}/actions/add_service",
-        {**TCP, "health_check": {"interval": 2}},
+        {**TCP, "health_check": {"protocol": "tcp", "interval": 2}},
         "health_check.interval",
     ),
     "service-tcp-with-http": invalid(f"{L}/actions/add_service", {**TCP, "http": {}}, "http"),
