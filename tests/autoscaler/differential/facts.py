@@ -1,7 +1,6 @@
 """A case as the planner sees it, through the same conversion as in a cluster."""
 
 import copy
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -57,7 +56,3 @@ def _node(manifest: dict[str, Any]) -> Node:
     ready = {"type": "Ready", "status": "True", "lastTransitionTime": _CREATED}
     stamped["status"]["conditions"] = [ready]
     return convert.node(msgspec.convert(stamped, objects.Node), "demo")
-
-
-def all_names(pods: Iterable[Pod]) -> list[str]:
-    return [str(pod.key) for pod in pods]

@@ -40,6 +40,7 @@ async def judge_all(judge: Scheduler, seeds: range) -> dict[int, Judgement]:
     return found
 
 
+@pytest.mark.timeout(1200)
 async def test_kube_scheduler_does_what_is_planned_and_refuses_the_rest(judge: Scheduler) -> None:
     found = await judge_all(judge, SEEDS)
 
