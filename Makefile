@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 PACKAGES := autoscaler bootstrap cloudinit data hetzner kube lab
 
-.PHONY: help demo test test-alerts test-linux check lint types layers shell ci lock image-check build clean
+.PHONY: help demo test test-long test-alerts test-linux check lint types layers shell ci lock image-check build clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,6 +26,9 @@ demo: $(VENV)/.synced  ## The whole story on this machine: bootstrap, scale up, 
 
 test: $(VENV)/.synced  ## Tests that need neither root nor Debian packages
 	$(BIN)/pytest -m "not linux and not long"
+
+test-long: $(VENV)/.synced  ## Seeded crashes, weeks of simulation, thousands of random clusters
+	$(BIN)/pytest -m long --timeout 3600
 
 test-alerts: $(VENV)/.synced  ## Alert rules, firing and silent, through promtool
 	$(BIN)/python deploy/alerts/check.py
