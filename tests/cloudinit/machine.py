@@ -19,7 +19,17 @@ _SYSTEM = r"/(etc|run|sys|root|var|usr/local)(?![\w-])"
 _MOVED = re.compile(r"(?<![\w.}])" + _SYSTEM)
 _ESCAPED = re.compile(r"(?<!\0)" + _SYSTEM)
 _PROGRAMS = ("/usr/local/lib/hk3s/", "/etc/hk3s/network/")
-_TOOLS = ("systemctl", "sysctl", "nft", "ip", "sleep", "journalctl", "ifup", "ifdown", "sshd")
+_TOOLS = (
+    "systemctl",
+    "sysctl",
+    "nft",
+    "ip",
+    "sleep",
+    "journalctl",
+    "ifdown",
+    "sshd",
+    "systemd-run",
+)
 
 
 class Machine:

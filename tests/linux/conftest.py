@@ -1,4 +1,6 @@
 import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,10 +23,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LinuxCluster]:
+async def cluster() -> AsyncIterator[LinuxCluster]:
     """A bastion on Debian 13, a master on Debian 12 and a worker of every shape, all Ready."""
     assert os.geteuid() == 0, "tests on booted machines need root"
-    directory = tmp_path_factory.mktemp("linux")
+    # Not pytest's own: a later pytest beside this one would tidy it away.
+    directory = Path(tempfile.mkdtemp(prefix="hk3s-linux-"))
     options = LabOptions(kind="linux", speed=50, machines=Options(node_monitor_grace_seconds=40))
     async with (
         LabCloud(options, directory=directory / "lab") as cloud,
@@ -46,3 +49,4 @@ async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lin
         await all_of(*(cluster.ready(name) for name in WORKERS))
         yield cluster
         await cluster.close()
+    shutil.rmtree(directory, ignore_errors=True)

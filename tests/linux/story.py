@@ -144,7 +144,7 @@ class Story:
     async def lose_the_bastion(self) -> None:
         """Kill and rebuild it: nodes and the API inside stay up, egress comes back by itself."""
         bastion = next(f for f in self.cloud.servers if f.name == "story-bastion")
-        worker = next(f for f in self.cloud.servers if f.name.startswith("story-old"))
+        worker = next(f for f in self.cloud.servers if f.name == self.world.live("worker")[0].name)
         assert self.cloud.linux is not None
         inside = self.cloud.linux.container_of(worker.name)
         master = self.cloud.linux.container_of("story-master-1")
@@ -178,13 +178,13 @@ class Story:
             pass
 
     async def shrink(self) -> None:
-        """Nothing to run: workers are drained and given back."""
-        await self.kube("scale", "deployment/web", "--replicas=0")
+        """One pod less to run: its worker is drained and given back."""
+        await self.kube("scale", "deployment/web", "--replicas=1")
 
         async def gone() -> bool:
-            return not self.world.live("worker")
+            return len(self.world.live("worker")) == 1
 
-        await self.until("the workers go", gone)
+        await self.until("a worker goes", gone)
 
     async def destroy(self) -> None:
         """Leave nothing that is billed."""
@@ -202,8 +202,8 @@ async def main(directory: Path) -> None:
         await story.world.load()
         await story.create()
         await story.grow()
-        await story.lose_the_bastion()
         await story.shrink()
+        await story.lose_the_bastion()
         await story.destroy()
 
 

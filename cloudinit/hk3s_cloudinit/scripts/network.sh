@@ -78,7 +78,8 @@ apply() {
             echo 'retry 5;' >>"$conf" # its default of five minutes is a long outage
         fi
         ifdown --force "$nic" || :
-        ifup "$nic" || :
+        # In a scope of its own: the DHCP client must outlive the unit that runs this.
+        systemd-run --scope --quiet ifup "$nic" || :
         ;;
     networkmanager)
         systemctl disable --now nm-cloud-setup.timer nm-cloud-setup.service firewalld || :

@@ -4,6 +4,7 @@ What is made here lives in the private mount namespace of this process, so the k
 of it with the last process in there, however that one ends.
 """
 
+import contextlib
 import ctypes
 import os
 import socket
@@ -87,9 +88,10 @@ class Network:
         await shell.run("unshare", f"--net={self.path}", "ip", "link", "set", "lo", "up")
 
     def remove(self) -> None:
-        """Let it go; its devices vanish once no process is in it."""
-        unmount(self.path)
-        self.path.unlink()
+        """Let it go; its devices vanish once no process is in it. One that is gone is fine."""
+        with contextlib.suppress(OSError):
+            unmount(self.path)
+        self.path.unlink(missing_ok=True)
 
     def inside(self, *argv: str) -> tuple[str, ...]:
         """Return the command that runs `argv` in this network."""
