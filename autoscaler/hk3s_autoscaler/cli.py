@@ -19,6 +19,7 @@ from hk3s_autoscaler.daemon.explain import explain as look_up
 from hk3s_autoscaler.daemon.http import Binding
 from hk3s_autoscaler.daemon.run import run_until_signal
 from hk3s_autoscaler.daemon.wiring import Settings, assemble, connect
+from hk3s_autoscaler.exact import ExactUnavailable
 from hk3s_autoscaler.offline_input import OfflineError, Question
 from hk3s_autoscaler.ports import PortError
 from hk3s_kube.client import ConfigurationInvalid
@@ -130,6 +131,9 @@ def plan(
     ignore_stock: Annotated[
         bool, typer.Option("--ignore-stock", help="As if everything could be had.")
     ] = False,
+    exact: Annotated[
+        float, typer.Option(min=0, help="Seconds for the exact pass, which may find less costly.")
+    ] = 0.0,
     output: Annotated[Literal["text", "json"], typer.Option("--output", "-o")] = "text",
 ) -> None:
     """Say what the daemon would buy for a workload on an empty cluster, and what it costs.
@@ -149,9 +153,13 @@ def plan(
     )
     clock = SystemClock()
     try:
-        answer = offline.plan_command_core(question, now=clock.now(), monotonic=clock.monotonic)
+        answer = offline.plan_command_core(
+            question, now=clock.now(), monotonic=clock.monotonic, exact=exact
+        )
     except OfflineError as error:
         _fail("\n".join(error.problems), BAD_INPUT)
+    except ExactUnavailable as error:
+        _fail(str(error), BAD_INPUT)
     typer.echo(offline.render_json(answer) if output == "json" else offline.render_text(answer))
 
 

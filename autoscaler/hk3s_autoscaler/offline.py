@@ -1,16 +1,19 @@
 """`plan -f`: what a workload costs, without a cluster, decided by the daemon's own planner."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from hk3s_autoscaler.exact import ExactPacker
 from hk3s_autoscaler.model.resources import Resources
 from hk3s_autoscaler.model.snapshot import PlanConfig, Snapshot
 from hk3s_autoscaler.offline_input import UNLIMITED, Question, read_input
 from hk3s_autoscaler.planning.actions import CreateServer
 from hk3s_autoscaler.planning.lower_bound import lower_bound
+from hk3s_autoscaler.planning.packing import pack
 from hk3s_autoscaler.planning.plan import plan
 from hk3s_autoscaler.planning.reasons import Code
 from hk3s_autoscaler.planning.result import Plan
@@ -52,13 +55,17 @@ class Answer:
 
 
 def plan_command_core(
-    question: Question, *, now: datetime, monotonic: Callable[[], float]
+    question: Question, *, now: datetime, monotonic: Callable[[], float], exact: float = 0.0
 ) -> Answer:
     """Answer a question; `monotonic` times the planning alone.
 
+    With `exact` the purchase is improved for about so many seconds.
+
     Raises:
         OfflineError: files that cannot be read or understood; all problems at once.
+        ExactUnavailable: the exact pass needs a solver that is not installed.
     """
+    packer = ExactPacker(exact) if exact else None
     given = read_input(question, now)
     snapshot = Snapshot(
         pools=given.pools,
@@ -74,9 +81,15 @@ def plan_command_core(
         expendable_priority_cutoff=-(1 << 31),
     )
     begun = monotonic()
-    found = plan(snapshot, config, now)
+    found = plan(snapshot, config, now, packer=packer or pack)
     seconds = monotonic() - begun
-    return _answer(World(snapshot=snapshot, config=config, now=now), found, seconds)
+    answer = _answer(World(snapshot=snapshot, config=config, now=now), found, seconds)
+    if packer is None or len(packer.answers) != 1 or answer.unschedulable:
+        return answer
+    # One problem was the whole purchase, so that its bound is that of the purchase.
+    (exactly,) = packer.answers.values()
+    bound = max(answer.lower_bound_micro_eur_per_hour, math.floor(exactly.bound))
+    return replace(answer, lower_bound_micro_eur_per_hour=bound)
 
 
 def render_json(answer: Answer) -> str:

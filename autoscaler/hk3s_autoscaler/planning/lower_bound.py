@@ -6,9 +6,13 @@ from dataclasses import replace
 
 from hk3s_autoscaler.model.pod import Pod
 from hk3s_autoscaler.planning.demand import Demand
+from hk3s_autoscaler.planning.filling import RULES
+from hk3s_autoscaler.planning.limits import Limit
+from hk3s_autoscaler.planning.packing import greedy_loads
 from hk3s_autoscaler.planning.problem import Kind
 from hk3s_autoscaler.planning.relaxation import relax
 from hk3s_autoscaler.planning.supply import Offer
+from hk3s_autoscaler.planning.tighten import simplified
 from hk3s_autoscaler.scheduling.classes import classify
 
 WORK = 1_000_000
@@ -17,12 +21,18 @@ WORK = 1_000_000
 _ROUNDING = 1e-7
 
 
-def lower_bound(pods: Iterable[Pod], offers: Sequence[Offer], *, work: int = WORK) -> int:
+def lower_bound(
+    pods: Iterable[Pod],
+    offers: Sequence[Offer],
+    *,
+    ceilings: Sequence[Limit] = (),
+    work: int = WORK,
+) -> int:
     """Return micro-euro per hour below which no set of servers of these offers holds the pods.
 
-    Offers count whatever hinders them, in any number and all at once: leave out those that cannot
-    be had. Pods that fit none of them count nothing. The bound is that of the relaxation, rounded
-    down.
+    Offers count whatever hinders them and all at once, in any number that the `ceilings` allow:
+    leave out those that cannot be had. Pods that fit none of them count nothing. The bound is that
+    of the relaxation, rounded down.
     """
     wanted = Demand(classes=classify(pods))
     if not wanted.classes or not offers:
@@ -32,9 +42,18 @@ def lower_bound(pods: Iterable[Pod], offers: Sequence[Offer], *, work: int = WOR
             room=wanted.vector(offer.place.room),
             price=offer.offering.micro_eur_per_hour,
             classes=wanted.suited(offer.place),
+            uses=tuple(
+                (number, amount)
+                for number, limit in enumerate(ceilings)
+                if (amount := limit.takes(offer.pool.name, offer.offering))
+            ),
         )
         for offer in offers
     }
     ordered = tuple(sorted((k for k in kinds if k.classes), key=lambda k: (k.price, k.room)))
-    relaxed = relax(replace(wanted.problem, kinds=ordered), work)
+    limits = tuple(limit.left for limit in ceilings)
+    problem, _ = simplified(replace(wanted.problem, kinds=ordered, limits=limits))
+    rough = relax(problem, 1)
+    loads = [load for rule in RULES for load in greedy_loads(problem, rough.values, rule)]
+    relaxed = relax(problem, work, loads)
     return math.floor(relaxed.bound * (1 - _ROUNDING))

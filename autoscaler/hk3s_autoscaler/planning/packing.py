@@ -7,7 +7,7 @@ units, never timed: the same facts give the same plan on any machine.
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from hk3s_autoscaler.planning.filling import (
@@ -29,6 +29,8 @@ _DIVE_WORK = 12_000
 _DIVES = 12
 _AT_ONCE = 4
 _IMPROVE_WORK = 1_000_000
+_TURNS = 6
+_DEEP_TURNS = 20
 _SIZES = (4, 6, 9, 12)
 """How many servers are taken out at once."""
 _WHOLE = 1e-6
@@ -58,6 +60,10 @@ class Packing:
         return (sum(self.missed), self.price, sum(batch.number for batch in self.batches))
 
 
+Packer = Callable[[Problem], Packing]
+"""How a problem is packed: `pack`, or something that may be better."""
+
+
 def pack(problem: Problem) -> Packing:
     """Return the best purchase found; it never breaks a limit, and misses pods rather."""
     sharp, numbers = simplified(problem)
@@ -66,6 +72,25 @@ def pack(problem: Problem) -> Packing:
     found = _pack(sharp)
     batches = tuple(replace(batch, kind=numbers[batch.kind]) for batch in found.batches)
     return replace(found, batches=batches)
+
+
+def greedy_loads(problem: Problem, values: Sequence[float], rule: Rule) -> list[Load]:
+    """Loads that a greedy cover buys: good columns to start a relaxation from."""
+    cover = _cover(problem, values, (rule,), problem.counts)
+    return [(batch.kind, batch.pattern) for batch in cover.batches]
+
+
+def finish(
+    problem: Problem, batches: Iterable[Batch], values: Sequence[float], work: int
+) -> Packing:
+    """Make a purchase of loads that may hold more pods than there are, and improve it."""
+    cover = _Cover(problem, values, RULES, problem.counts, 0)
+    for batch in batches:
+        for _ in range(batch.number):
+            cover.buy(batch.kind, cover.trim(batch.pattern), 1)
+    cover.run(range(len(problem.kinds)))
+    found = _right_size(problem, cover.packing())
+    return found if any(found.missed) else _improve(problem, values, found, work, _DEEP_TURNS)
 
 
 def _pack(problem: Problem) -> Packing:
@@ -80,17 +105,19 @@ def _pack(problem: Problem) -> Packing:
     best = min(polished, key=Packing.rank)
     if any(best.missed):
         return _rebuild(problem, relaxed, best)
-    return _improve(problem, relaxed, best)
+    return _improve(problem, relaxed.values, best, _IMPROVE_WORK, _TURNS)
 
 
-def _improve(problem: Problem, relaxed: Relaxation, packing: Packing) -> Packing:
+def _improve(
+    problem: Problem, values: Sequence[float], packing: Packing, work: int, turns: int
+) -> Packing:
     left = list(problem.limits)
     servers: Counter[Load] = Counter()
     for batch in packing.batches:
         servers[batch.kind, batch.pattern] += batch.number
         for limit, amount in problem.kinds[batch.kind].uses:
             left[limit] -= amount * batch.number
-    improver = Improver(problem, relaxed.values, servers, left, _IMPROVE_WORK)
+    improver = Improver(problem, values, servers, left, work, turns)
     improver.run(_SIZES)
     batches = tuple(Batch(kind, pattern, n) for (kind, pattern), n in improver.servers.items())
     price = sum(problem.kinds[batch.kind].price * batch.number for batch in batches)

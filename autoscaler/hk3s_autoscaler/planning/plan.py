@@ -7,6 +7,7 @@ from hk3s_autoscaler.planning.actions import Action, CreateServer, DeleteServer
 from hk3s_autoscaler.planning.lifecycle import Phase
 from hk3s_autoscaler.planning.limits import limits
 from hk3s_autoscaler.planning.opening import plan_openings
+from hk3s_autoscaler.planning.packing import Packer, pack
 from hk3s_autoscaler.planning.repair import plan_repair
 from hk3s_autoscaler.planning.result import NodeReport, Plan, PoolReport
 from hk3s_autoscaler.planning.scale_down import plan_scale_down
@@ -18,12 +19,13 @@ class PlanError(AssertionError):
     """The plan would break a limit: a bug of the planner, never a state of the world."""
 
 
-def plan(snapshot: Snapshot, config: PlanConfig, now: datetime) -> Plan:
+def plan(snapshot: Snapshot, config: PlanConfig, now: datetime, *, packer: Packer = pack) -> Plan:
     """Return the actions for one loop, and the reason for all that they leave as it is.
 
     Nodes that the growth counts on are not shrunk; servers that the repair gives up do not count.
+    `packer` decides which servers hold the pods that no room is left for.
     """
-    world = World(snapshot=snapshot, config=config, now=now)
+    world = World(snapshot=snapshot, config=config, now=now, packer=packer)
     repair = plan_repair(world)
     growth = plan_scale_up(world, doomed=repair.doomed)
     shrink = plan_scale_down(world, growth, doomed=repair.doomed)

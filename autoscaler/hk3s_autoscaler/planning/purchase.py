@@ -11,7 +11,6 @@ from hk3s_autoscaler.model.resources import total
 from hk3s_autoscaler.planning.capacity import Slot
 from hk3s_autoscaler.planning.demand import Demand, place
 from hk3s_autoscaler.planning.limits import Limit
-from hk3s_autoscaler.planning.packing import pack
 from hk3s_autoscaler.planning.problem import Kind, Pattern, Problem
 from hk3s_autoscaler.planning.settling import Spot, fresh
 from hk3s_autoscaler.planning.supply import Offer, generation
@@ -124,7 +123,7 @@ class Shop:
             return counts
         kinds = tuple(model.kind for model in models)
         problem = replace(self._wanted.problem, counts=here, kinds=kinds, limits=tuple(self.left))
-        packing = pack(problem)
+        packing = self._world.packer(problem)
         if not any(packing.missed) or len(self._priorities()) == 1:
             for batch in packing.batches:
                 for _ in range(batch.number):
@@ -144,7 +143,7 @@ class Shop:
                 for index, n in enumerate(problem.counts)
             )
             level = self._share(level, first)
-            packing = pack(replace(problem, counts=level, limits=tuple(self.left)))
+            packing = self._world.packer(replace(problem, counts=level, limits=tuple(self.left)))
             for batch in packing.batches:
                 for _ in range(batch.number):
                     self._buy(models[batch.kind].offers, batch.pattern)

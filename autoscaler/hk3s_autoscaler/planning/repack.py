@@ -17,19 +17,22 @@ Server = tuple[int, Pattern]
 
 _MOST_STEPS = 300
 _TRIED_SETS = 8
-_TURNS = 6
 _URGENT = 1.5
 
 
 @dataclass(slots=True)
 class Improver:
-    """Servers under improvement; `work` is what may still be spent, about a microsecond a unit."""
+    """Servers under improvement; `work` is what may still be spent, about a microsecond a unit.
+
+    `turns`: how often a set of servers is filled before it is given up.
+    """
 
     problem: Problem
     values: Sequence[float]
     servers: Counter[Server]
     left: list[int]
     work: int
+    turns: int
 
     def run(self, sizes: Sequence[int]) -> None:
         """Take out so many servers at once, the least used first, then others in turn."""
@@ -114,7 +117,7 @@ class Improver:
     def _fill(self, kinds: Sequence[int], pods: Counter[int]) -> list[Server] | None:
         """Put all pods into servers of these kinds, or give up."""
         urgency = dict.fromkeys(pods, 1.0)
-        for turn in range(_TURNS):
+        for turn in range(self.turns):
             order = kinds if turn % 2 else kinds[::-1]
             rule = by_pressure if turn > 1 else by_match
             waiting = dict(pods)

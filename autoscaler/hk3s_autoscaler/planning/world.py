@@ -13,6 +13,7 @@ from hk3s_autoscaler.model.pod import Pod
 from hk3s_autoscaler.model.resources import Resources
 from hk3s_autoscaler.model.snapshot import PlanConfig, Snapshot
 from hk3s_autoscaler.planning.lifecycle import Phase, phase
+from hk3s_autoscaler.planning.packing import Packer, pack
 from hk3s_autoscaler.planning.reasons import Code, Reason
 
 ENDED = ("Succeeded", "Failed")
@@ -36,6 +37,7 @@ class World:
     snapshot: Snapshot
     config: PlanConfig
     now: datetime
+    packer: Packer = pack
 
     @cached_property
     def pools(self) -> dict[str, NodePool]:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hk3s_autoscaler.planning.packing import Packing, pack
-from hk3s_autoscaler.planning.problem import Kind, Problem
+from hk3s_autoscaler.planning.problem import Kind, Neighbours, Problem
 from hk3s_autoscaler.planning.relaxation import relax
 from hk3s_autoscaler.planning.tighten import tightened, undominated
 
@@ -51,6 +51,25 @@ def problems(draw: st.DrawFn) -> Problem:
         kinds=tuple(kinds),
         limits=tuple(limits),
         ports=tuple(ports) if any(ports) else (),
+        neighbours=draw(st.just(()) | neighbours(size)),
+    )
+
+
+@st.composite
+def neighbours(draw: st.DrawFn, size: int) -> tuple[Neighbours, ...]:
+    """Crowds of some size, and pairs of classes that shun each other."""
+    crowds = draw(
+        st.lists(st.sampled_from([(), ((0, 3),), ((1, 1),)]), min_size=size, max_size=size)
+    )
+    pairs = draw(st.sets(st.tuples(st.integers(0, size - 1), st.integers(0, size - 1)), max_size=3))
+    rivals: list[set[int]] = [set() for _ in range(size)]
+    for one, other in pairs:
+        if one != other:
+            rivals[one].add(other)
+            rivals[other].add(one)
+    return tuple(
+        Neighbours(crowds=crowd, rivals=frozenset(shunned))
+        for crowd, shunned in zip(crowds, rivals, strict=True)
     )
 
 
@@ -63,6 +82,7 @@ def _holds(problem: Problem, packing: Packing) -> None:
         assert all(want == 0 or want <= have for want, have in zip(load, kind.room, strict=True))
         assert {i for i, _ in batch.pattern} <= set(kind.classes)
         assert sum(n for i, n in batch.pattern if problem.ports_of(i)) <= 1
+        _suits(problem, dict(batch.pattern))
         for index, n in batch.pattern:
             served[index] += n * batch.number
         for limit, amount in kind.uses:
@@ -74,13 +94,22 @@ def _holds(problem: Problem, packing: Packing) -> None:
     assert packing.price == sum(problem.kinds[b.kind].price * b.number for b in packing.batches)
 
 
-@settings(max_examples=150, deadline=None)
+def _suits(problem: Problem, load: dict[int, int]) -> None:
+    for index in load if problem.neighbours else ():
+        own = problem.neighbours[index]
+        assert not own.rivals & set(load)
+        for crowd, most in own.crowds:
+            members = [i for i in load if any(c == crowd for c, _ in problem.neighbours[i].crowds)]
+            assert sum(load[i] for i in members) <= most
+
+
+@settings(max_examples=100, deadline=None)
 @given(problems())
 def test_a_packing_is_valid(problem: Problem) -> None:
     _holds(problem, pack(problem))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(problems())
 def test_without_limits_only_what_fits_nowhere_is_missed(problem: Problem) -> None:
     free = Problem(
@@ -88,6 +117,7 @@ def test_without_limits_only_what_fits_nowhere_is_missed(problem: Problem) -> No
         counts=problem.counts,
         kinds=tuple(Kind(room=k.room, price=k.price, classes=k.classes) for k in problem.kinds),
         ports=problem.ports,
+        neighbours=problem.neighbours,
     )
 
     packing = pack(free)
@@ -97,7 +127,7 @@ def test_without_limits_only_what_fits_nowhere_is_missed(problem: Problem) -> No
         assert missed == (0 if fits else free.counts[index])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(problems())
 def test_no_packing_is_cheaper_than_the_bound(problem: Problem) -> None:
     packing = pack(problem)
