@@ -233,6 +233,15 @@ def test_all_problems_come_in_one_report_with_lines_and_fixes(tmp_path: Path) ->
     assert all(each.fix for each in found.findings)
 
 
+def test_one_word_where_a_list_belongs_is_said_in_words_of_yaml(tmp_path: Path) -> None:
+    found = report(tmp_path, text(nodePools=[POOL | {"serverTypes": "cx23"}]))
+
+    (finding,) = found.findings
+    assert (finding.code, finding.key) == ("HK3S-E005", "nodePools[0].serverTypes")
+    assert finding.cause == "a list is expected here"
+    assert "brackets" in finding.fix
+
+
 def test_snake_case_is_not_taken_for_a_key(tmp_path: Path) -> None:
     found = report(tmp_path, text(bastion__allowed_cidrs=["10.0.0.0/8"]))
 

@@ -75,6 +75,13 @@ def _finding(details: ErrorDetails) -> Finding:
                 cause=f"the key {path[-1]!r} is missing",
                 fix=_MISSING.get(path[-1], f"add {path[-1]}"),
             )
+        case "tuple_type" | "list_type":
+            return Finding(
+                code="HK3S-E005",
+                path=path,
+                cause="a list is expected here",
+                fix="write it in brackets: [first, second]",
+            )
         case _:
             message = details["msg"].removeprefix("Value error, ")
             cause = message[:1].lower() + message[1:]
