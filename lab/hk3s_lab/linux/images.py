@@ -114,7 +114,6 @@ class Images:
             f"--include={release.packages}",
             release.suite,
             str(part),
-            recipe.MIRROR,
             seconds=_BUILD_SECONDS,
         )
         files = {**recipe.ROOT_FILES, f"/{_CA_PATH}": authority}
@@ -144,7 +143,7 @@ def _try_lock(lock: int) -> bool:
 
 
 def _root_recipe(release: Release, authority: str) -> str:
-    parts = (release, recipe.MIRROR, recipe.ROOT_FILES, recipe.ROOT_LINKS, recipe.ROOT_SCRIPT)
+    parts = (release, recipe.ROOT_FILES, recipe.ROOT_LINKS, recipe.ROOT_SCRIPT)
     return repr((*parts, authority))
 
 

@@ -9,8 +9,6 @@ used; Debian 13 with netplan and networkd is the nearest relative of Ubuntu 24.0
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-MIRROR = "http://deb.debian.org/debian"
-
 _COMMON = (
     "ca-certificates,cloud-init,dbus,ifupdown,iproute2,iputils-ping,netplan.io,nftables,"
     "openssh-server,procps,python3,systemd-resolved,systemd-sysv,udev"
