@@ -25,6 +25,7 @@ demo: $(VENV)/.synced  ## The whole story on this machine: bootstrap, scale up, 
 	$(BIN)/hk3s-lab demo --report build/demo-report.json
 
 test: $(VENV)/.synced  ## Tests that need neither root nor Debian packages
+	@$(BIN)/hk3s-lab kube build
 	$(BIN)/pytest -m "not linux and not long"
 
 test-long: $(VENV)/.synced  ## Seeded crashes, weeks of simulation, thousands of random clusters
