@@ -29,7 +29,7 @@ test: $(VENV)/.synced  ## Tests that need neither root nor Debian packages
 	$(BIN)/pytest -m "not linux and not long"
 
 test-long: $(VENV)/.synced  ## Seeded crashes, weeks of simulation, thousands of random clusters
-	$(BIN)/pytest -m long --timeout 3600
+	HYPOTHESIS_PROFILE=search $(BIN)/pytest -m long --timeout 3600
 
 test-alerts: $(VENV)/.synced  ## Alert rules, firing and silent, through promtool
 	$(BIN)/python deploy/alerts/check.py

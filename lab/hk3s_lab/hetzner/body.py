@@ -85,6 +85,10 @@ class Body:
         value = self._get(field, bool, required=False)
         return value if isinstance(value, bool) else default
 
+    def required_flag(self, field: str) -> bool:
+        """Read a boolean that must be there."""
+        return self._get(field, bool, required=True) is True
+
     def optional_flag(self, field: str, current: bool) -> bool:  # noqa: FBT001 - mirrors dict.get
         """Read a boolean that keeps its current value when absent."""
         return self.flag(field, current)
@@ -138,7 +142,7 @@ class Body:
 
     def objects(self, field: str, *, required: bool = False) -> list["Body"]:
         """Read a list of objects, which note their problems here."""
-        if required and field not in self.value:
+        if required and self.value.get(field) is None:
             self.note(field, MISSING)
         found = []
         for index, value in enumerate(self._list(field)):

@@ -129,6 +129,8 @@ def _check(validator: Draft202012Validator, value: Json, where: str) -> None:
 def _without_null(value: Json) -> Json:
     if isinstance(value, dict):
         kept = {key: _without_null(part) for key, part in value.items() if part is not None}
+        if "rules" in value:  # hcloud-go sends null for a firewall without rules
+            kept.setdefault("rules", [])
         for key in REFERENCES & set(kept):
             kept[key] = _reference(kept[key])
         if "server_type" in kept and "ssh_keys" in kept:  # of a new server; elsewhere numbers

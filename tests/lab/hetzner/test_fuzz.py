@@ -75,6 +75,17 @@ def check(status: int, body: Json) -> None:
         assert set(body["error"]) == {"code", "message", "details"}
 
 
+@pytest.mark.parametrize("operation", WITH_BODY, ids=lambda operation: operation.name)
+def test_what_the_specification_requires_is_required(operation: Operation) -> None:
+    validator = operation.request_validator()
+    schema = validator.schema if validator is not None else {}
+    assert not isinstance(schema, bool)
+    direct = project()
+    for field in schema.get("required", ()):
+        status, answer = direct.call(operation.method, path_of(direct, operation), {})
+        assert status >= 400, f"{field} may be absent: {answer}"
+
+
 @FUZZ
 @given(data=st.data(), operation=st.sampled_from(WITH_BODY))
 def test_bodies_made_from_the_specification_and_spoilt(

@@ -201,7 +201,8 @@ def _targets(body: Body, field: str, *, required: bool = False) -> list[Applicat
 
 
 def _rules(body: Body, *, required: bool = False) -> tuple[Rule, ...]:
-    parts = body.objects("rules", required=required)
+    # hcloud-go sends null for "no rules".
+    parts = body.objects("rules", required=required and "rules" not in body.value)
     if len(parts) > rules_model.MAX_RULES:
         body.note("rules", f"at most {rules_model.MAX_RULES} are allowed")
     return tuple(_rule(part) for part in parts)

@@ -158,7 +158,7 @@ def change_dns_ptr(call: Call) -> Answer:
 def change_protection(call: Call) -> Answer:
     """Protect against deletion, or no longer."""
     ip = _free(call)
-    wanted = call.body.optional_flag("delete", ip.protected)
+    wanted = call.body.required_flag("delete")
     call.body.check()
     if wanted and ip.auto_delete:
         raise errors.invalid_input({"delete": ["needs auto_delete to be false"]})
