@@ -4,9 +4,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
-from kubernetes_asyncio import client as k8s
-
-from hk3s_kube import connect, errors
+from hk3s_kube import connect, errors, lean
 from hk3s_kube.clock import Clock, SystemClock
 from hk3s_kube.connect import ConfigurationInvalid
 from hk3s_kube.rest import ContentType, Json, PropagationPolicy, Rest, delete_options
@@ -17,7 +15,7 @@ __all__ = ["ConfigurationInvalid", "ContentType", "Json", "Kube", "PropagationPo
 class Kube(Rest):
     """One API server. Calls raise the kinds of `errors`; `within` limits a call, in seconds."""
 
-    def __init__(self, configuration: k8s.Configuration, *, within: float = 10.0) -> None:
+    def __init__(self, configuration: lean.Configuration, *, within: float = 10.0) -> None:
         """Take a loaded configuration; must be called inside a running event loop."""
         super().__init__(configuration, within=within)
         self._resources: dict[str, dict[str, Json]] = {}

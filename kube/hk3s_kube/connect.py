@@ -4,23 +4,23 @@ import os
 from pathlib import Path
 
 import yaml
-from kubernetes_asyncio import client as k8s
-from kubernetes_asyncio import config as k8s_config
+
+from hk3s_kube import lean
 
 
 class ConfigurationInvalid(Exception):
     """No kubeconfig, or one that cannot be used; the text holds none of its secrets."""
 
 
-async def from_kubeconfig(source: Path | str, context: str | None) -> k8s.Configuration:
+async def from_kubeconfig(source: Path | str, context: str | None) -> lean.Configuration:
     """Read a kubeconfig: a Path is its file, a str its text.
 
     Tokens of `exec` plugins are fetched once. Raises `ConfigurationInvalid`.
     """
-    configuration = k8s.Configuration()
+    configuration = lean.Configuration()
     try:
         if isinstance(source, Path):
-            await k8s_config.load_kube_config(
+            await lean.load_kube_config(
                 config_file=str(source),
                 context=context,
                 client_configuration=configuration,
@@ -30,7 +30,7 @@ async def from_kubeconfig(source: Path | str, context: str | None) -> k8s.Config
             content = yaml.safe_load(source)
             if not isinstance(content, dict):
                 raise ConfigurationInvalid("the kubeconfig is empty")
-            await k8s_config.load_kube_config_from_dict(
+            await lean.load_kube_config_from_dict(
                 content, context=context, client_configuration=configuration
             )
     except UNREADABLE as error:
@@ -41,23 +41,23 @@ async def from_kubeconfig(source: Path | str, context: str | None) -> k8s.Config
     return configuration
 
 
-async def from_environment() -> k8s.Configuration:
+async def from_environment() -> lean.Configuration:
     """Read what `KUBECONFIG` names, else the service account of the pod around us."""
     kubeconfig = os.environ.get("KUBECONFIG")
     if kubeconfig:
         return await from_kubeconfig(Path(kubeconfig), None)
-    configuration = k8s.Configuration()
+    configuration = lean.Configuration()
     try:
-        k8s_config.load_incluster_config(  # type: ignore[no-untyped-call] # theirs
+        lean.load_incluster_config(  # type: ignore[no-untyped-call] # theirs
             client_configuration=configuration
         )
-    except k8s_config.ConfigException as error:
+    except lean.ConfigException as error:
         raise ConfigurationInvalid(f"neither KUBECONFIG nor a pod: {error}") from error
     return configuration
 
 
 UNREADABLE = (
-    k8s_config.ConfigException,
+    lean.ConfigException,
     yaml.YAMLError,
     ValueError,
     OSError,

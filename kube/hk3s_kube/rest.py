@@ -7,9 +7,8 @@ from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
-from kubernetes_asyncio import client as k8s
 
-from hk3s_kube import connect, errors
+from hk3s_kube import connect, errors, lean
 
 Json = dict[str, Any]
 
@@ -31,16 +30,16 @@ PAGE_SIZE = 500
 class Rest:
     """Calls to paths. They raise the kinds of `errors`; `within` limits a call, in seconds."""
 
-    def __init__(self, configuration: k8s.Configuration, *, within: float = 10.0) -> None:
+    def __init__(self, configuration: lean.Configuration, *, within: float = 10.0) -> None:
         """Take a loaded configuration; must be called inside a running event loop."""
         try:
-            self._client = k8s.ApiClient(configuration)
+            self._client = lean.RESTClientObject(configuration)
         except connect.UNREADABLE as error:
             # From None: TLS errors quote paths and contents of keys.
             raise connect.ConfigurationInvalid(
                 f"certificates or keys cannot be used ({type(error).__name__})"
             ) from None
-        self._client.user_agent = "hk3s"
+        self._configuration = configuration
         self._within = within
         self.server = str(configuration.host)
 
@@ -194,17 +193,22 @@ class Rest:
         content_type: ContentType | None,
         timeouts: aiohttp.ClientTimeout,
     ) -> aiohttp.ClientResponse:
-        headers = {"Accept": "application/json"}
-        if body is not None:
-            headers["Content-Type"] = content_type or "application/json"
-        target = f"{path}?{urlencode(query)}" if query else path
+        target = f"{self.server}{path}?{urlencode(query)}" if query else f"{self.server}{path}"
+        headers = {
+            "Accept": "application/json",
+            "Content-Type": content_type or "application/json",
+            "User-Agent": "hk3s",
+        }
         with _translated(method, path):
-            response: aiohttp.ClientResponse = await self._client.call_api(
-                target,
+            # Asked for each time: it is where expired tokens are renewed.
+            token = await self._configuration.get_api_key_with_prefix("BearerToken")
+            if token:
+                headers["Authorization"] = token
+            response: aiohttp.ClientResponse = await self._client.request(
                 method,
-                header_params=headers,
+                target,
+                headers=headers,
                 body=body,
-                auth_settings=["BearerToken"],
                 _preload_content=False,
                 _request_timeout=timeouts,
             )
