@@ -131,6 +131,8 @@ def _without_null(value: Json) -> Json:
         kept = {key: _without_null(part) for key, part in value.items() if part is not None}
         if "rules" in value:  # hcloud-go sends null for a firewall without rules
             kept.setdefault("rules", [])
+        if "network_zone" in kept and kept.get("gateway") == "":  # of a subnet, by older ones
+            del kept["gateway"]
         for key in REFERENCES & set(kept):
             kept[key] = _reference(kept[key])
         if "server_type" in kept and "ssh_keys" in kept:  # of a new server; elsewhere numbers
@@ -165,13 +167,17 @@ def _apply(spec: dict[str, Json], change: Mapping[str, Json]) -> None:
         for properties in list(_having(spec, change["everywhere"]["property_of"])):
             properties.update(merge)
         return
-    parent, node = None, spec
+    parent: Json = None
+    node: Json = spec
     for key in change["at"]:
         parent, node = node, node[key]
     _make_optional(node, set(change.get("optional", ())))
     for key in change.get("remove", ()):
         del node[key]
-    node.update(merge)
+    if "append" in change:
+        node.extend(change["append"])
+    else:
+        node.update(merge)
     if "replace" in change and parent is not None:
         parent[change["at"][-1]] = _resolved(spec, change["replace"])
 

@@ -24,6 +24,8 @@ from hk3s_lab.hetzner.model.records import Network, NetworkRoute, Subnet
 from hk3s_lab.hetzner.resources import actions
 
 _SUBNET_TYPES = ("cloud", "server", "vswitch")
+_SUBNET_FIELDS = ("type", "ip_range", "network_zone", "vswitch_id", "gateway")
+"""The gateway is the network's to decide; older official clients send theirs, empty."""
 _MEMBER_TYPES = ("server", "load_balancer")
 _MEMBER_STATUSES = ("ok", "attaching", "detaching", "updating", "error")
 _MEMBER_SORTS = ("id", "type", "status", "ip")
@@ -139,7 +141,7 @@ def members(call: Call) -> Answer:
 
 def add_subnet(call: Call) -> Answer:
     """Add a subnet; without a range, the first free /24."""
-    call.body.only("type", "ip_range", "network_zone", "vswitch_id")
+    call.body.only(*_SUBNET_FIELDS)
     subnet = _subnet(call, call.body)
     call.body.check()
     network = _free(call)
