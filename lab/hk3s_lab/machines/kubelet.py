@@ -4,7 +4,6 @@ Why not kwok: docs/decisions/0003-a-hollow-kubelet-in-the-lab.md.
 """
 
 import asyncio
-import contextlib
 import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -69,8 +68,8 @@ class Kubelet:
         slot = self._slots.pop(uid, None)
         if slot is not None:
             slot.task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await slot.task
+            # Not awaited itself: our own cancellation, when it comes now, is not to be swallowed.
+            await asyncio.wait({slot.task})
 
     async def _live(self, binding: Binding) -> None:
         """A whole life; its failures are this pod's alone."""

@@ -103,7 +103,11 @@ class Machine:
                 disk=self._site.disk(self._server_id),
             )
             status = StatusPort(self._site, told, nic, self.progress)
-            await status.start()
+            try:
+                await status.start()
+            except OSError as error:
+                # Deleted servers' addresses are given out again at once; one may still go down.
+                raise StepError("no-lease", f"{nic.ip} is in use: {error.strerror}") from error
             self._stack.push_async_callback(status.stop)
             bodies.append(body)
 
