@@ -1,12 +1,13 @@
 """Rules for filling one server: each takes room and what is waiting, and returns a pattern.
 
-Identical pods are taken in runs, so that the work grows with classes and not with pods.
+Identical pods are taken in runs, and classes of one size are weighed once, so that the work grows
+neither with pods nor with the rules by which equal pods differ.
 """
 
 from collections.abc import Callable, Sequence
-from operator import mul
+from operator import le, mul
 
-from hk3s_autoscaler.planning.problem import Pattern, Problem, Vector
+from hk3s_autoscaler.planning.problem import Company, Pattern, Problem, Vector
 from hk3s_autoscaler.scheduling.place import HostPort, conflicts
 
 Rule = Callable[["Filling"], Pattern]
@@ -15,7 +16,10 @@ _RUN = 4
 
 
 class Filling:
-    """One server being filled: its room, what may still go in, and what a pod of it is worth."""
+    """One server being filled: its room, what may still go in, and what a pod of it is worth.
+
+    `work` counts how many classes were weighed, again and again.
+    """
 
     def __init__(
         self,
@@ -31,27 +35,28 @@ class Filling:
         self.size = tuple(max(1, have) for have in room)
         self.values = values
         self.waiting = [(i, n) for i, n in waiting if n]
-        self._room = list(room)
+        # What nobody asks for may be overdrawn: it keeps nobody away.
+        self.room = [max(0, have) for have in room]
+        self.work = 0
         self._ports = list(taken)
-        self._beside = dict(beside)
+        near = problem.neighbours
+        self._company = Company(near, beside) if near else None
         self._pattern: dict[int, int] = {}
 
     def shares(self, index: int) -> tuple[float, ...]:
         """What part of the whole server a pod asks for, by resource."""
         return tuple(w / s for w, s in zip(self.problem.demands[index], self.size, strict=True))
 
-    def free(self) -> tuple[float, ...]:
-        """What part of the server is still free, by resource."""
-        return tuple(have / s for have, s in zip(self._room, self.size, strict=True))
-
     def fit(self, index: int, limit: int) -> int:
         """How many more pods of a class fit, up to a limit."""
         most = limit
-        for wanted, have in zip(self.problem.demands[index], self._room, strict=True):
-            if wanted:
-                most = min(most, have // wanted) if have > 0 else 0
-        if most and self.problem.neighbours:
-            most = self.problem.beside(index, self._beside.items(), most)
+        for wanted, have in zip(self.problem.demands[index], self.room, strict=True):
+            if wanted * most > have:
+                most = have // wanted
+        if not most or not self.problem.picky[index]:
+            return most
+        if self._company is not None:
+            most = self._company.admits(index, most)
         ports = self.problem.ports_of(index)
         if ports and most:
             return 0 if conflicts(ports, self._ports) else 1
@@ -60,19 +65,21 @@ class Filling:
     def put(self, index: int, number: int) -> None:
         """Put pods in."""
         demand = self.problem.demands[index]
-        self._room = [have - number * w for have, w in zip(self._room, demand, strict=True)]
+        self.room = [have - number * w for have, w in zip(self.room, demand, strict=True)]
         self._ports += self.problem.ports_of(index)
         self._pattern[index] = self._pattern.get(index, 0) + number
-        if self.problem.neighbours:
-            self._beside[index] = self._beside.get(index, 0) + number
+        if self._company is not None:
+            self._company.join(index, number)
 
     def pattern(self) -> Pattern:
         """What was put in."""
         return tuple(sorted(self._pattern.items()))
 
 
-def _in_order(filling: Filling, key: Callable[[int], object]) -> Pattern:
-    for index, waiting in sorted(filling.waiting, key=lambda entry: (key(entry[0]), entry[0])):
+def _in_order(filling: Filling, rates: Sequence[float]) -> Pattern:
+    """Fill with the highest rate first; rates are those of what is waiting."""
+    filling.work += len(rates)
+    for _, (index, waiting) in sorted(zip([-rate for rate in rates], filling.waiting, strict=True)):
         number = filling.fit(index, waiting)
         if number:
             filling.put(index, number)
@@ -81,56 +88,93 @@ def _in_order(filling: Filling, key: Callable[[int], object]) -> Pattern:
 
 def by_size(filling: Filling) -> Pattern:
     """Largest first, by the resource of which a pod asks most (first-fit decreasing)."""
-    return _in_order(filling, lambda index: -max(filling.shares(index)))
+    return _in_order(filling, [max(filling.shares(i)) for i, _ in filling.waiting])
 
 
 def by_value(filling: Filling) -> Pattern:
     """Most valuable pod first."""
-    return _in_order(filling, lambda index: -filling.values[index])
+    return _in_order(filling, [filling.values[i] for i, _ in filling.waiting])
 
 
 def by_density(filling: Filling) -> Pattern:
     """Most valuable first for its size, all resources counting alike."""
     return _in_order(
-        filling, lambda index: -filling.values[index] / (sum(filling.shares(index)) + 1e-12)
+        filling,
+        [filling.values[i] / (sum(filling.shares(i)) + 1e-12) for i, _ in filling.waiting],
     )
 
 
 def by_match(filling: Filling) -> Pattern:
     """The pod whose demand points most where room is left (dot product; Panigrahy et al., 2011)."""
-    return _by_match(filling, [1.0] * len(filling.values))
+    alike = filling.problem.alike
+    return _by_match(filling, [(alike[i], 1.0) for i, _ in filling.waiting])
 
 
 def by_pressure(filling: Filling) -> Pattern:
     """Like `by_match`, with the values as weights."""
-    return _by_match(filling, filling.values)
+    alike, values = filling.problem.alike, filling.values
+    return _by_match(filling, [(alike[i], values[i]) for i, _ in filling.waiting])
 
 
-def _by_match(filling: Filling, weights: Sequence[float]) -> Pattern:
-    waiting = [(i, n, [s * weights[i] for s in filling.shares(i)]) for i, n in filling.waiting]
-    while waiting:
-        free = filling.free()
-        best, best_score, best_fit = -1, -1.0, 0
-        still: list[tuple[int, int, list[float]]] = []
-        for entry in waiting:
-            index, left, shares = entry
-            fit = filling.fit(index, left)
-            if fit:
-                score = sum(map(mul, shares, free))
-                if score > best_score:
-                    best, best_score, best_fit = len(still), score, fit
-                still.append(entry)
-        if best < 0:
+_Pull = tuple[Vector, list[float], list[tuple[int, int]]]
+"""Classes of one size: the demand, how it is drawn by room that is free, and who is waiting."""
+
+
+def _by_match(filling: Filling, groups: Sequence[tuple[int, float]]) -> Pattern:
+    pulls = _pulls(filling, groups)
+    while pulls:
+        filling.work += len(pulls)
+        room = filling.room
+        still = [pull for pull in pulls if all(map(le, pull[0], room))]
+        if not still:
             break
-        index, left, shares = still[best]
-        number = max(1, best_fit // _RUN)
-        filling.put(index, number)
-        if left > number:
-            still[best] = (index, left - number, shares)
-        else:
+        scores = [sum(map(mul, pull[1], room)) for pull in still]
+        best = scores.index(max(scores))
+        rest = _take(filling, still[best])
+        if rest is None:
             del still[best]
-        waiting = still
+        else:
+            still[best] = rest
+        pulls = still
     return filling.pattern()
+
+
+def _pulls(filling: Filling, groups: Sequence[tuple[int, float]]) -> list[_Pull]:
+    problem, waiting = filling.problem, filling.waiting
+    squares = [size * size for size in filling.size]
+    found: dict[tuple[int, float], _Pull] = {}
+    for (index, number), group in zip(waiting, groups, strict=True):
+        pull = found.get(group)
+        if pull is None:
+            demand = problem.demands[index]
+            drawn = [w * group[1] / s for w, s in zip(demand, squares, strict=True)]
+            pull = found[group] = (demand, drawn, [])
+        pull[2].append((index, number))
+    for _, _, members in found.values():
+        if len(members) > 1:
+            # Those who care who is beside them go first: the others find a place anywhere.
+            members.sort(key=lambda member: not problem.picky[member[0]])
+    return list(found.values())
+
+
+def _take(filling: Filling, pull: _Pull) -> _Pull | None:
+    """Take a run of a size in, and return who of it may still come in; `None` if nobody."""
+    demand, drawn, members = pull
+    most = sum([number for _, number in members])
+    for wanted, have in zip(demand, filling.room, strict=True):
+        if wanted * most > have:
+            most = have // wanted
+    run, left = max(1, most // _RUN), []
+    for index, waiting in members:
+        number = filling.fit(index, min(waiting, run)) if run else 0
+        if number:
+            filling.put(index, number)
+            run -= number
+        elif run:
+            continue
+        if waiting > number:
+            left.append((index, waiting - number))
+    return (demand, drawn, left) if left else None
 
 
 RULES: tuple[Rule, ...] = (by_match, by_size, by_density, by_value)

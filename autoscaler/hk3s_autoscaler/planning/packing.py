@@ -6,9 +6,11 @@ units, never timed: the same facts give the same plan on any machine.
 """
 
 import heapq
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from hk3s_autoscaler.planning.filling import (
     RULES,
@@ -19,8 +21,9 @@ from hk3s_autoscaler.planning.filling import (
     by_size,
     by_value,
 )
+from hk3s_autoscaler.planning.folding import Part, folded, ladder, parts
 from hk3s_autoscaler.planning.problem import Pattern, Problem, affordable
-from hk3s_autoscaler.planning.relaxation import Load, Relaxation, relax
+from hk3s_autoscaler.planning.relaxation import Load, Relaxation, area_values, relax
 from hk3s_autoscaler.planning.repack import Improver
 from hk3s_autoscaler.planning.tighten import simplified
 
@@ -28,6 +31,10 @@ _RELAX_WORK = 100_000
 _DIVE_WORK = 12_000
 _DIVES = 12
 _AT_ONCE = 4
+_MANY_CLASSES = 64
+"""Beyond so many, classes are folded to find out what they are worth."""
+_RACE_WORK = 300_000
+_FAVOURITES = 8
 _IMPROVE_WORK = 1_000_000
 _TURNS = 6
 _DEEP_TURNS = 20
@@ -94,18 +101,77 @@ def finish(
 
 
 def _pack(problem: Problem) -> Packing:
+    """Pack parts on their own if the limits allow what they buy together, else all at once."""
+    apart = parts(problem)
+    if len(apart) > 1:
+        found = [_solve(part.problem, max(1, len(apart) // 2)) for part in apart]
+        joined = _join(problem, apart, found)
+        if joined is not None:
+            return joined
+    return _solve(problem, 1)
+
+
+def _join(problem: Problem, apart: Sequence[Part], found: Sequence[Packing]) -> Packing | None:
+    """Put the purchases of parts together; `None` if they break a limit or one misses pods."""
+    left, missed = list(problem.limits), list(problem.counts)
+    batches = []
+    for part, packing in zip(apart, found, strict=True):
+        for batch in packing.batches:
+            kind = part.kinds[batch.kind]
+            pattern = tuple((part.classes[index], n) for index, n in batch.pattern)
+            batches.append(Batch(kind, pattern, batch.number))
+            for limit, amount in problem.kinds[kind].uses:
+                left[limit] -= amount * batch.number
+        for index, n in zip(part.classes, packing.missed, strict=True):
+            missed[index] = n
+    if any(have < 0 for have in left) or (problem.limits and any(missed)):
+        return None
+    price = sum(packing.price for packing in found)
+    return Packing(batches=tuple(batches), price=price, missed=tuple(missed))
+
+
+def _solve(problem: Problem, share: int) -> Packing:
+    """Race covers, polish and improve the best; `share` divides the work."""
+    rungs = ladder(problem)
+    few = problem
+    if len(rungs) < len(problem.kinds):
+        few = replace(problem, kinds=tuple(problem.kinds[k] for k in rungs))
+    values, found = _guided(few, share)
+    if any(sum(packing.missed) for packing in found):
+        found += _race_for_room(few, values)
+    best = min((_right_size(few, packing) for packing in found), key=Packing.rank)
+    if any(best.missed):
+        best = _rebuild(few, values, best)
+    else:
+        best = _improve(few, values, best, _IMPROVE_WORK // share, _TURNS)
+    if few is problem:
+        return best
+    batches = tuple(replace(batch, kind=rungs[batch.kind]) for batch in best.batches)
+    return _right_size(problem, replace(best, batches=batches))
+
+
+def _guided(problem: Problem, share: int) -> tuple[Sequence[float], list[Packing]]:
+    """What pods are worth by a relaxation, and covers that go by it."""
+    if len(problem.counts) > _MANY_CLASSES:
+        small, which = folded(problem)
+        worth = _values(small, share)
+        values: Sequence[float] = [worth[number] for number in which]
+        return values, list(_race(problem, values, (), _RACE_WORK // share))
     rough = relax(problem, 1)
     found = [_cover(problem, rough.values, (rule,), problem.counts) for rule in RULES]
     loads = {(b.kind, b.pattern) for packing in found for b in packing.batches}
-    relaxed = relax(problem, _RELAX_WORK, sorted(loads))
-    found += _race(problem, relaxed)
-    if any(sum(packing.missed) for packing in found):
-        found += _race_for_room(problem, relaxed)
-    polished = [_right_size(problem, packing) for packing in found]
-    best = min(polished, key=Packing.rank)
-    if any(best.missed):
-        return _rebuild(problem, relaxed, best)
-    return _improve(problem, relaxed.values, best, _IMPROVE_WORK, _TURNS)
+    relaxed = relax(problem, _RELAX_WORK // share, sorted(loads))
+    found.append(_dive(problem, relaxed))
+    found += _race(problem, relaxed.values, relaxed.columns, _RACE_WORK // share)
+    return relaxed.values, found
+
+
+def _values(problem: Problem, share: int) -> Sequence[float]:
+    if len(problem.counts) > _MANY_CLASSES:
+        return area_values(problem)
+    values = relax(problem, 1).values
+    loads = {load for rule in RULES[:2] for load in greedy_loads(problem, values, rule)}
+    return relax(problem, _RELAX_WORK // share, sorted(loads)).values
 
 
 def _improve(
@@ -124,21 +190,47 @@ def _improve(
     return replace(packing, batches=batches, price=price)
 
 
-def _race(problem: Problem, relaxed: Relaxation) -> Iterable[Packing]:
-    rest = problem.counts
-    yield _dive(problem, relaxed)
-    yield _cover(problem, relaxed.values, RULES, rest)
-    yield _cover(problem, _even(problem), (by_match, by_size), rest)
-    if len(problem.kinds) > 1:
-        for number in range(len(problem.kinds)):
-            yield _cover(problem, relaxed.values, (by_match, by_size), rest, first=number)
+def _race(
+    problem: Problem,
+    values: Sequence[float],
+    mix: Iterable[tuple[int, Pattern, float]],
+    work: int,
+) -> Iterator[Packing]:
+    """Cover in several ways until the work is done: by values, by size, one kind above all."""
+    ways: list[tuple[Sequence[float], Sequence[Rule], int | None]] = [
+        (_even(problem), (by_match, by_size), None),
+        (values, RULES, None),
+        *((values, (by_match, by_size), number) for number in _favourites(problem, mix)),
+    ]
+    for worth, rules, first in ways:
+        cover = _Cover(problem, worth, rules, problem.counts, 0)
+        if first is not None:
+            cover.run([first])
+        cover.run(range(len(problem.kinds)))
+        yield cover.packing()
+        work -= cover.work
+        if work <= 0:
+            return
 
 
-def _race_for_room(problem: Problem, relaxed: Relaxation) -> Iterable[Packing]:
+def _favourites(problem: Problem, mix: Iterable[tuple[int, Pattern, float]]) -> list[int]:
+    """Kinds to buy before all others: those of the relaxed mix, then the cheapest."""
+    if len(problem.kinds) == 1:
+        return []
+    amounts: Counter[int] = Counter()
+    for kind, _, amount in mix:
+        amounts[kind] += amount  # type: ignore[assignment]  # a sum of fractions
+    order = sorted(
+        range(len(problem.kinds)), key=lambda k: (-amounts[k], problem.kinds[k].price, k)
+    )
+    return order[:_FAVOURITES]
+
+
+def _race_for_room(problem: Problem, values: Sequence[float]) -> Iterable[Packing]:
     """Where limits bind, servers that hold more are worth more than their price says."""
     dearest = max((kind.price for kind in problem.kinds), default=0)
     for extra in (dearest // 8, dearest, 64 * dearest):
-        yield _cover(problem, relaxed.values, RULES, problem.counts, extra=extra)
+        yield _cover(problem, values, RULES, problem.counts, extra=extra)
         yield _cover(problem, [1.0] * len(problem.counts), RULES, problem.counts, extra=extra)
 
 
@@ -175,25 +267,19 @@ def _cover(
     rules: Sequence[Rule],
     counts: Sequence[int],
     *,
-    first: int | None = None,
     extra: int = 0,
-    bought: Iterable[Batch] = (),
 ) -> Packing:
-    """Buy the load that is worth most for its price (plus `extra`) until nothing is missed.
-
-    With `first`, other kinds are bought only for what that kind cannot hold.
-    """
+    """Buy the load that is worth most for its price (plus `extra`) until nothing is missed."""
     cover = _Cover(problem, values, rules, counts, extra)
-    for batch in bought:
-        cover.buy(batch.kind, batch.pattern, batch.number)
-    if first is not None:
-        cover.run([first])
     cover.run(range(len(problem.kinds)))
     return cover.packing()
 
 
 class _Cover:
-    """A cover under way: what is waiting, what the limits leave, what was bought."""
+    """A cover under way: what is waiting, what the limits leave, what was bought.
+
+    `work` counts the pods and classes that were looked at.
+    """
 
     def __init__(
         self,
@@ -210,6 +296,7 @@ class _Cover:
         self._waiting = list(counts)
         self._left = list(problem.limits)
         self._bought: dict[tuple[int, Pattern], int] = {}
+        self.work = 0
 
     def run(self, kinds: Iterable[int]) -> None:
         """Buy from these kinds while a limit and a waiting pod allow.
@@ -267,7 +354,9 @@ class _Cover:
         best: Pattern = ()
         best_worth = 0.0
         for rule in self._rules if waiting else ():
-            pattern = rule(Filling(self._problem, kind.room, waiting, self._values))
+            filling = Filling(self._problem, kind.room, waiting, self._values)
+            pattern = rule(filling)
+            self.work += filling.work + len(waiting)
             worth = sum([self._values[i] * n for i, n in pattern])
             if worth > best_worth:
                 best, best_worth = pattern, worth
@@ -282,7 +371,7 @@ def _right_size(problem: Problem, packing: Packing) -> Packing:
     for batch in packing.batches:
         for limit, amount in problem.kinds[batch.kind].uses:
             left[limit] -= amount * batch.number
-    order = sorted(range(len(problem.kinds)), key=lambda k: (problem.kinds[k].price, k))
+    cheapest = _ByPrice(problem)
     batches = []
     for batch in packing.batches:
         old = problem.kinds[batch.kind]
@@ -291,10 +380,8 @@ def _right_size(problem: Problem, packing: Packing) -> Packing:
         kind = next(
             (
                 k
-                for k in order
-                if problem.kinds[k].price < old.price
-                and affordable(problem.kinds[k], left) >= batch.number
-                and problem.holds(problem.kinds[k], batch.pattern)
+                for k in cheapest.holders(batch.pattern, old.price)
+                if affordable(problem.kinds[k], left) >= batch.number
             ),
             batch.kind,
         )
@@ -305,18 +392,45 @@ def _right_size(problem: Problem, packing: Packing) -> Packing:
     return replace(packing, batches=tuple(batches), price=price)
 
 
-def _rebuild(problem: Problem, relaxed: Relaxation, best: Packing) -> Packing:
+class _ByPrice:
+    """The kinds of a problem from the cheapest on, with the most room that any so far has."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        kinds = problem.kinds
+        self._order = sorted(range(len(kinds)), key=lambda k: (kinds[k].price, k))
+        rooms = [kinds[k].room for k in self._order]
+        self._most = [list(accumulate(axis, max)) for axis in zip(*rooms, strict=True)]
+        self._classes = [frozenset(kind.classes) for kind in kinds]
+
+    def holders(self, pattern: Pattern, below: int) -> Iterator[int]:
+        """Kinds below a price that hold a load, cheapest first."""
+        problem = self._problem
+        load = problem.load(pattern)
+        start = max(bisect_left(most, w) for most, w in zip(self._most, load, strict=True) if w)
+        wanted = {index for index, _ in pattern}
+        for number in self._order[start:]:
+            kind = problem.kinds[number]
+            if kind.price >= below:
+                return
+            if self._classes[number] >= wanted and all(
+                not want or want <= have for want, have in zip(load, kind.room, strict=True)
+            ):
+                yield number
+
+
+def _rebuild(problem: Problem, values: Sequence[float], best: Packing) -> Packing:
     """Take the servers that earn least for their price out again and buy anew for their pods."""
     for _ in range(_RUIN_ROUNDS):
         better = best
         for share in _RUINED_SHARES:
-            kept, counts, limits = _ruin(problem, relaxed.values, best, share)
+            kept, counts, limits = _ruin(problem, values, best, share)
             if not any(counts):
                 continue
             smaller = replace(problem, counts=counts, limits=limits)
             tries = (
-                _cover(smaller, relaxed.values, RULES, counts),
-                _cover(smaller, relaxed.values, (by_size,), counts),
+                _cover(smaller, values, RULES, counts),
+                _cover(smaller, values, (by_size,), counts),
                 _cover(smaller, _even(problem), (by_match, by_density, by_value), counts),
             )
             again = min((_right_size(smaller, t) for t in tries), key=Packing.rank)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from hk3s_autoscaler.scheduling.place import HostPort, conflicts
 
@@ -40,7 +41,38 @@ ANYBODY = Neighbours()
 """Says nothing about others."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class Company:
+    """Who is on one server already, as far as rules about neighbours go."""
+
+    def __init__(
+        self, neighbours: Sequence[Neighbours], pattern: Iterable[tuple[int, int]]
+    ) -> None:
+        self._neighbours = neighbours
+        self._members: dict[int, int] = {}
+        self._here: set[int] = set()
+        for index, number in pattern:
+            if number:
+                self.join(index, number)
+
+    def join(self, index: int, number: int) -> None:
+        """Pods of a class come in."""
+        self._here.add(index)
+        for crowd, _ in self._neighbours[index].crowds:
+            self._members[crowd] = self._members.get(crowd, 0) + number
+
+    def admits(self, index: int, number: int) -> int:
+        """How many of `number` pods of a class may come in, whatever room they take."""
+        own = self._neighbours[index]
+        if own is ANYBODY:
+            return number
+        if own.rivals and not own.rivals.isdisjoint(self._here):
+            return 0
+        for crowd, most in own.crowds:
+            number = min(number, most - self._members.get(crowd, 0))
+        return max(0, number)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Problem:
     """Classes of pods (`demands`, `counts`, host `ports`) against kinds of servers and `limits`.
 
@@ -57,19 +89,24 @@ class Problem:
 
     def beside(self, index: int, pattern: Iterable[tuple[int, int]], number: int) -> int:
         """How many of `number` pods of a class may join a pattern, whatever room they take."""
-        own = self.neighbours[index]
-        if own is ANYBODY or not number:
+        if not number or self.neighbours[index] is ANYBODY:
             return number
-        here = {other: n for other, n in pattern if n}
-        if not own.rivals.isdisjoint(here):
-            return 0
-        for crowd, most in own.crowds:
-            members = sum(n for other, n in here.items() if self._is_in(other, crowd))
-            number = min(number, max(0, most - members))
-        return number
+        return Company(self.neighbours, pattern).admits(index, number)
 
-    def _is_in(self, index: int, crowd: int) -> bool:
-        return any(own == crowd for own, _ in self.neighbours[index].crowds)
+    @cached_property
+    def alike(self) -> tuple[int, ...]:
+        """For each class the number of the first one that asks for as much of everything."""
+        first: dict[Vector, int] = {}
+        return tuple(first.setdefault(demand, i) for i, demand in enumerate(self.demands))
+
+    @cached_property
+    def picky(self) -> tuple[bool, ...]:
+        """For each class whether it cares who is beside it, or wants a port of the server."""
+        ports, near = self.ports, self.neighbours
+        return tuple(
+            bool((ports and ports[i]) or (near and near[i] is not ANYBODY))
+            for i in range(len(self.demands))
+        )
 
     def ports_of(self, index: int) -> tuple[HostPort, ...]:
         """Host ports of a class."""

@@ -59,6 +59,14 @@ def relax(problem: Problem, work: int, loads: Iterable[Load] = ()) -> Relaxation
     return search.result()
 
 
+def area_values(problem: Problem) -> Sequence[float]:
+    """Value classes by what their resources cost alone: rough, and quick for any number."""
+    search = _Generation(problem)
+    if not search.served:
+        return [0.0] * len(problem.counts)
+    return search.by_area()
+
+
 class _Generation:
     """Column generation under way."""
 
@@ -90,7 +98,11 @@ class _Generation:
         )
         for load in (*alone, *loads):
             self._enter(load)
-        self._centre = _area_values(problem, self.served, list(self._sacks.values()))
+        self._centre = self.by_area()
+
+    def by_area(self) -> list[float]:
+        """Values as if servers could be bought in slices."""
+        return _area_values(self._problem, self.served, list(self._sacks.values()))
 
     def run(self, work: int) -> None:
         """Price columns until the bound is close to the mix, or the work is done."""
