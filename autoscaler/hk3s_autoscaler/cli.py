@@ -11,7 +11,7 @@ from typing import Annotated, Literal, NoReturn
 import typer
 
 from hk3s_autoscaler import config as config_file
-from hk3s_autoscaler import offline
+from hk3s_autoscaler import offline, offline_simulate
 from hk3s_autoscaler.adapters.clock import SystemClock
 from hk3s_autoscaler.adapters.cluster import REPORT_NAME
 from hk3s_autoscaler.daemon import log
@@ -22,6 +22,7 @@ from hk3s_autoscaler.daemon.wiring import Settings, assemble, connect
 from hk3s_autoscaler.exact import ExactUnavailable
 from hk3s_autoscaler.offline_input import OfflineError, Question
 from hk3s_autoscaler.ports import PortError
+from hk3s_autoscaler.simulation.picture import draw
 from hk3s_kube.client import ConfigurationInvalid
 from hk3s_kube.errors import KubeError, NotFound
 
@@ -161,6 +162,57 @@ def plan(
     except ExactUnavailable as error:
         _fail(str(error), BAD_INPUT)
     typer.echo(offline.render_json(answer) if output == "json" else offline.render_text(answer))
+
+
+@app.command(
+    epilog="Examples: hk3s-autoscaler simulate -f examples/trace-working-day.yaml;"
+    " hk3s-autoscaler simulate -f trace.yaml --nodepools pools.yaml --seed 7 --svg day.svg -o json",
+)
+def simulate(
+    *,
+    trace: Annotated[Path, typer.Option("--filename", "-f", help="Workloads and stock over time.")],
+    nodepools: Annotated[
+        Path | None, typer.Option(help="NodePools; default: one pool that takes every type.")
+    ] = None,
+    catalog: Annotated[
+        Path | None,
+        typer.Option(help="An answer of GET /server_types; default: the bundled catalogue."),
+    ] = None,
+    arch: Annotated[list[str] | None, typer.Option(help="amd64 or arm64; may be repeated.")] = None,
+    location: Annotated[list[str] | None, typer.Option(help="May be repeated.")] = None,
+    server_type: Annotated[list[str] | None, typer.Option(help="May be repeated.")] = None,
+    ignore_stock: Annotated[
+        bool, typer.Option("--ignore-stock", help="As if everything could be had at the start.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of join times, lifetimes and failures.")] = 0,
+    svg: Annotated[Path | None, typer.Option(help="Where to draw waiting, nodes, price.")] = None,
+    output: Annotated[Literal["text", "json"], typer.Option("--output", "-o")] = "text",
+) -> None:
+    """Play a trace in virtual time with the daemon's planner: what it costs, how long pods wait.
+
+    The same files and seed give the same answer. Exit codes: 0 with an answer, 1 when the picture
+    cannot be written, 2 for bad input.
+    """
+    question = Question(
+        workload=trace,
+        nodepools=nodepools,
+        catalog=catalog,
+        architectures=tuple(arch or ()),
+        locations=tuple(location or ()),
+        server_types=tuple(server_type or ()),
+        ignore_stock=ignore_stock,
+    )
+    try:
+        played = offline_simulate.simulate_command_core(question, seed=seed)
+    except OfflineError as error:
+        _fail("\n".join(error.problems), BAD_INPUT)
+    if svg is not None:
+        try:
+            svg.write_text(draw(played.result), encoding="utf-8")
+        except OSError as error:
+            _fail(f"{svg}: cannot be written: {error.strerror}", FAILED)
+    render = offline_simulate.render_json if output == "json" else offline_simulate.render_text
+    typer.echo(render(played))
 
 
 @app.command(epilog="Examples: hk3s-autoscaler explain pod shop/web-1; explain pool workers")

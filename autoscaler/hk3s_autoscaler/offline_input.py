@@ -78,6 +78,13 @@ def read_input(question: Question, now: datetime) -> Input:
     return given
 
 
+def read_sale(
+    question: Question, problems: list[str]
+) -> tuple[tuple[NodePool, ...], tuple[Offering, ...]]:
+    """Read what may be bought; what is wrong is added to `problems`."""
+    return _pools(question, problems), _offerings(question, problems)
+
+
 def _workload(question: Question, now: datetime, problems: list[str]) -> Workload:
     text = _text(question.workload, problems)
     workload = read(text, now)
