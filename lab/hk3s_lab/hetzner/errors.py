@@ -96,7 +96,8 @@ def locked(kind: str) -> ApiError:
 
 def conflict(kind: str) -> ApiError:
     """Say that another change of the resource is being made."""
-    return ApiError("conflict", f"{kind} is being changed by another request, please retry")
+    name = kind.replace("_", " ")
+    return ApiError("conflict", f"{name} is being changed by another request, please retry")
 
 
 def protected(kind: str) -> ApiError:

@@ -49,8 +49,10 @@ def selected(terms: labels.Selector, found: Labels) -> bool:
 
 
 def flag(call: Call, name: str) -> bool:
-    """Return a boolean of the query; absent is false."""
-    values = choices(call, name, ("true", "false"))
+    """Return a boolean of the query; absent is false. The official clients write True and true."""
+    values = [value.lower() for value in call.values(name)]
+    if set(values) - {"true", "false"}:
+        raise errors.invalid_input({name: ["must be one of false, true"]})
     return bool(values) and values[-1] == "true"
 
 

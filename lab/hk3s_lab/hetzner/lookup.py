@@ -6,9 +6,12 @@ from typing import Protocol, TypeVar
 from hk3s_lab.hetzner import errors
 from hk3s_lab.hetzner.body import Body
 from hk3s_lab.hetzner.call import Call
-from hk3s_lab.hetzner.model.records import Firewall, Labels, Network, Server
+from hk3s_lab.hetzner.model.records import Labels, Network, Server
 
 T = TypeVar("T")
+
+_RETRIED = frozenset({"network", "firewall", "load_balancer"})
+"""Where clients make several changes at once: the API says `conflict`, which they retry."""
 
 
 class _Record(Protocol):
@@ -55,23 +58,21 @@ def free_server(call: Call) -> Server:
 def free_network(call: Call, number: int) -> Network:
     """Return a network, or raise `conflict` while it is being changed."""
     found = by_id(call.project.networks, number, "network")
-    if call.project.is_locked(("network", number)):
-        raise errors.conflict("network")
+    check_unlocked(call, "network", number)
     return found
 
 
-def free_firewall(call: Call) -> Firewall:
-    """Return the firewall of the path, or raise `conflict` while it is being changed."""
-    found = wanted(call, call.project.firewalls, "firewall")
-    if call.project.is_locked(("firewall", found.id)):
-        raise errors.conflict("firewall")
+def free(call: Call, table: Mapping[int, T], kind: str) -> T:
+    """Return the record that the path names, or raise while an action holds it."""
+    found = wanted(call, table, kind)
+    check_unlocked(call, kind, call.id(kind=kind))
     return found
 
 
 def check_unlocked(call: Call, kind: str, number: int) -> None:
-    """Raise `locked` while an action holds the resource."""
+    """Raise `locked`, or `conflict` for some kinds, while an action holds the resource."""
     if call.project.is_locked((kind, number)):
-        raise errors.locked(kind)
+        raise errors.conflict(kind) if kind in _RETRIED else errors.locked(kind)
 
 
 def check_name(records: Iterable[_Record], name: str, own: int | None = None) -> None:

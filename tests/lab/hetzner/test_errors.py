@@ -337,3 +337,20 @@ async def test_everything_is_locked_while_an_action_runs(cloud: Cloud) -> None:
     assert [(reply.status, reply.code) for reply in replies] == [(423, "locked")] * 4
     await cloud.settled()
     assert (await cloud.delete(path)).status == 200
+
+
+async def test_what_is_changed_in_parts_answers_conflict_which_clients_retry(cloud: Cloud) -> None:
+    network, firewall = await cloud.network(), await cloud.make("/firewalls", {"name": "f"})
+    body = {"name": "lb", "load_balancer_type": "lb11", "location": "fsn1"}
+    balancer = await cloud.make("/load_balancers", body)
+    service = {"protocol": "tcp", "listen_port": 80, "destination_port": 80}
+    subnet = {"type": "cloud", "network_zone": "eu-central"}
+    changes = {
+        f"/load_balancers/{balancer['id']}/actions/add_service": service,
+        f"/networks/{network['id']}/actions/add_subnet": subnet,
+        f"/firewalls/{firewall['id']}/actions/set_rules": {"rules": []},
+    }
+    for path, change in changes.items():
+        assert (await cloud.post(path, change)).status == 201
+        again = await cloud.post(path, change)
+        assert (again.status, again.code) == (409, "conflict"), path

@@ -215,3 +215,14 @@ async def test_actions_below_resources(cloud: Cloud) -> None:
     assert await commands("/servers/actions?status=success") == ["create_server", "start_server"]
     assert await commands("/networks/actions") == []
     assert (await cloud.get("/servers/1/actions")).status == 404
+
+
+@pytest.mark.parametrize(
+    ("value", "status"), [("true", 200), ("True", 200), ("False", 200), ("yes", 422), ("", 422)]
+)
+async def test_booleans_are_read_as_go_and_python_write_them(
+    cloud: Cloud, value: str, status: int
+) -> None:
+    assert (await cloud.get(f"/images?include_deprecated={value}")).status == status
+    path = f"/isos?architecture=x86&include_architecture_wildcard={value}"
+    assert (await cloud.get(path)).status == status

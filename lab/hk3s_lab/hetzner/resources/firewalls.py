@@ -70,7 +70,7 @@ def get(call: Call) -> Answer:
 def update(call: Call) -> Answer:
     """Change name or labels."""
     call.body.only("name", "labels")
-    firewall = lookup.free_firewall(call)
+    firewall = lookup.free(call, call.project.firewalls, "firewall")
     name, labels = lookup.new_name_and_labels(call.body, firewall, call.project.firewalls.values())
     call.project.firewalls[firewall.id] = changed = replace(firewall, name=name, labels=labels)
     return Answer(OK, {"firewall": view(call, changed)})
@@ -90,7 +90,7 @@ def set_rules(call: Call) -> Answer:
     call.body.only("rules")
     rules = _rules(call.body, required=True)
     call.body.check()
-    firewall = lookup.free_firewall(call)
+    firewall = lookup.free(call, call.project.firewalls, "firewall")
     call.project.firewalls[firewall.id] = changed = replace(firewall, rules=rules)
     key: ResourceKey = ("firewall", firewall.id)
     started = [
@@ -105,7 +105,7 @@ def apply_to_resources(call: Call) -> Answer:
     call.body.only("apply_to")
     targets = _targets(call.body, "apply_to", required=True)
     call.body.check()
-    firewall = lookup.free_firewall(call)
+    firewall = lookup.free(call, call.project.firewalls, "firewall")
     for target in targets:
         _check_target(call, target)
         if _find(firewall, target):
@@ -122,7 +122,7 @@ def remove_from_resources(call: Call) -> Answer:
     call.body.only("remove_from")
     targets = _targets(call.body, "remove_from", required=True)
     call.body.check()
-    firewall = lookup.free_firewall(call)
+    firewall = lookup.free(call, call.project.firewalls, "firewall")
     for target in targets:
         if _find(firewall, target):
             continue

@@ -157,10 +157,8 @@ def change_dns_ptr(call: Call) -> Answer:
 
 
 def free(call: Call) -> LoadBalancer:
-    """Return the load balancer of the path, or raise `locked` while an action holds it."""
-    balancer = lookup.wanted(call, call.project.load_balancers, "load_balancer")
-    lookup.check_unlocked(call, "load_balancer", balancer.id)
-    return balancer
+    """Return the load balancer of the path, or raise `conflict` while it is being changed."""
+    return lookup.free(call, call.project.load_balancers, "load_balancer")
 
 
 def type_of(body: Body) -> dict[str, Any]:
