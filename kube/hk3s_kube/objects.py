@@ -296,6 +296,18 @@ class Pod(KubeObject, frozen=True):
     spec: PodSpec = PodSpec()
     status: PodStatus = PodStatus()
 
+    def identity(self) -> "Pod":
+        """Return the pod with nothing but name, namespace, UID and version."""
+        meta = self.metadata
+        return Pod(
+            metadata=ObjectMeta(
+                name=meta.name,
+                namespace=meta.namespace,
+                uid=meta.uid,
+                resource_version=meta.resource_version,
+            )
+        )
+
 
 # Nodes
 

@@ -141,6 +141,31 @@ async def test_a_delete_that_was_missed_is_told_after_the_next_list(
     assert list(reflector.items) == ["default/b"]
 
 
+async def test_what_is_told_need_not_be_kept(
+    api: FakeApi, kube: Kube, clock: FakeClock, background: Background
+) -> None:
+    told: list[tuple[ChangeKind, str]] = []
+    reflector = Reflector(
+        kube,
+        Pod,
+        clock=clock,
+        chance=lambda: 0.0,
+        keep=Pod.identity,
+        on_change=lambda kind, item: told.append((kind, item.spec.node_name)),
+    )
+    api.lists.append((200, pod_list(10, pod("a", 1, nodeName="n1"), pod("b", 2, nodeName="n2"))))
+    api.watches.append([event("MODIFIED", pod("a", 11, nodeName="n3"))])
+    api.watches.append((410, status(410, "Expired")))
+    api.lists.append((200, pod_list(99, pod("a", 11, nodeName="n3"))))
+
+    background.start(reflector.run())
+    await api.idle.wait()
+
+    assert told == [("ADDED", "n1"), ("ADDED", "n2"), ("MODIFIED", "n3"), ("DELETED", "")]
+    assert reflector.items["default/a"].metadata.uid == pod("a", 11)["metadata"]["uid"]
+    assert reflector.items["default/a"].spec.node_name == ""
+
+
 async def test_an_expired_continue_token_starts_the_list_over(
     api: FakeApi, reflector: Reflector[Pod], background: Background
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import structlog
 
 from hk3s_autoscaler.adapters import convert, pools
+from hk3s_autoscaler.adapters.sharing import SharedPods
 from hk3s_autoscaler.adapters.surroundings import Surroundings
 from hk3s_autoscaler.model.node import Node
 from hk3s_autoscaler.model.nodepool import NodePool
@@ -42,6 +43,7 @@ class Watches:
         self._clock = clock
         self._listener = listener
         self._pods: dict[str, Pod] = {}
+        self._shared = SharedPods(self._pods)
         self._nodes: dict[str, Node] = {}
         self._daemonsets: dict[str, DaemonSet] = {}
         common: dict[str, Any] = {"clock": clock, "chance": chance}
@@ -50,6 +52,7 @@ class Watches:
             objects.Pod,
             field_selector=objects.UNFINISHED_PODS,
             on_change=self._on_pod,
+            keep=objects.Pod.identity,
             **common,
         )
         self._node_watch = Reflector(kube, objects.Node, on_change=self._on_node, **common)
@@ -141,7 +144,7 @@ class Watches:
 
     def _on_pod(self, change: ChangeKind, item: objects.Pod) -> None:
         before = self._pods.get(item.key)
-        fact = _keep(self._pods, change, item, convert.pod)
+        fact = _keep(self._pods, change, item, self._pod)
         if fact is None:
             return
         was_pending = (
@@ -149,6 +152,9 @@ class Watches:
         )
         if fact.unschedulable_since is not None and not was_pending:
             self._listener(Change(kind="pods", monotonic=self._clock.monotonic(), pods=(fact.key,)))
+
+    def _pod(self, item: objects.Pod) -> Pod:
+        return self._shared.share(convert.pod(item))
 
     def _on_node(self, change: ChangeKind, item: objects.Node) -> None:
         before = self._nodes.get(item.key)
