@@ -1,0 +1,53 @@
+"""Runs `hk3s-autoscaler` in fresh processes without importing it anew: one fork an order.
+
+A line `{"argv", "environment", "stderr"}` is answered by `{"pid"}`, a line `{"wait": pid}` by
+`{"status"}`, as of waitpid, when that process has ended.
+"""
+
+import json
+import os
+import sys
+import traceback
+
+from hk3s_autoscaler.cli import main
+
+
+def become(order: dict[str, object]) -> None:
+    """Turn this process into the command; never returns."""
+    code = 70
+    try:
+        os.environ.clear()
+        os.environ.update(dict(order["environment"]))  # type: ignore[call-overload] # JSON
+        log = os.open(str(order["stderr"]), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for number, file in ((0, nothing), (1, log), (2, log)):
+            os.dup2(file, number)
+        sys.argv = ["hk3s-autoscaler", *order["argv"]]  # type: ignore[misc] # JSON
+        main()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # noqa: BLE001 - as the interpreter would
+        traceback.print_exc()
+        code = 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def serve() -> None:
+    """Answer lines until there are no more."""
+    for line in sys.stdin:
+        order = json.loads(line)
+        if "wait" in order:
+            answer = {"status": os.waitpid(order["wait"], 0)[1]}
+        else:
+            answer = {"pid": os.fork()}
+            if answer["pid"] == 0:
+                become(order)
+        print(json.dumps(answer), flush=True)  # noqa: T201 - the protocol
+
+
+if __name__ == "__main__":
+    serve()
