@@ -28,7 +28,8 @@ def ruleset(params: BastionParams) -> str:
 
     `@WAN@` (the interface of the default route) and `@NIC@` (the private one) are filled in on
     the machine. Forwarded callers are masqueraded to the bastion's private address, so that the
-    API answers even when the master has lost its default route.
+    API answers even when the master has lost its default route. Private addresses mean nothing
+    outside, whoever has a route there.
     Raises ValueError for sources that are no IPv4 networks: the bastion has no other address.
     """
     private = params.private_address
@@ -52,6 +53,11 @@ table inet hk3s_bastion {{
     flags interval
     auto-merge
 {_elements(params.allowed_sources)}  }}
+  chain outside {{
+    type filter hook prerouting priority -300; policy accept;
+    iifname "@WAN@" ip saddr {source} drop
+    iifname "@WAN@" ip daddr {source} drop
+  }}
   chain forward {{
     type filter hook forward priority 0; policy drop;
     tcp flags syn tcp option maxseg size set rt mtu
@@ -65,7 +71,7 @@ table inet hk3s_bastion {{
     iifname "lo" accept
     ct state established,related accept
     ct state invalid drop
-    meta l4proto {{ icmp, ipv6-icmp }} accept
+    meta l4proto {{ 1, 58 }} accept comment "ICMP; names need /etc/protocols"
     udp sport 67 udp dport 68 accept
     ip saddr @allowed tcp dport 22 accept
     iifname "@NIC@" ip saddr {{ {status} }} tcp dport {params.status_port} accept

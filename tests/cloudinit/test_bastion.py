@@ -41,3 +41,19 @@ def test_without_allowed_sources_the_set_is_empty() -> None:
 def test_a_source_that_is_no_ipv4_network_is_refused(source: str) -> None:
     with pytest.raises(ValueError, match=r"permitted|host bits|Expected"):
         ruleset(dataclasses.replace(bastion(), allowed_sources=(source,)))
+
+
+def test_private_addresses_mean_nothing_outside() -> None:
+    """On either side of a packet, and before any rule that forwards."""
+    rules = chain("outside", ruleset(bastion()))
+
+    assert "hook prerouting priority -300" in rules[0]
+    assert rules[1:] == [
+        f'iifname "@WAN@" ip {side} {bastion().network.ip_range} drop'
+        for side in ("saddr", "daddr")
+    ]
+
+
+def test_no_protocol_needs_a_name() -> None:
+    """Images without /etc/protocols know none, and a bastion without rules serves nobody."""
+    assert "meta l4proto { 1, 58 } accept" in "\n".join(chain("input", ruleset(bastion())))

@@ -108,7 +108,9 @@ stack=$(network_stack)
 [ -n "$stack" ] || fail no-lease "nothing here can configure the network"
 
 # Hetzner's own helper runs a second DHCP client, whose renewals undo our routes.
-systemctl mask --now hc-net-scan.service "hc-net-ifup@$nic.service" 2>/dev/null || :
+for verb in stop mask; do
+    systemctl "$verb" hc-net-scan.service "hc-net-ifup@$nic.service" 2>/dev/null || :
+done
 
 if install_files || [ "$HK3S_ATTEMPT" -gt 1 ]; then
     apply
