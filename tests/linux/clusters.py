@@ -26,7 +26,7 @@ WORKERS = {
 }
 """Name -> image, name of the private NIC, address: every shape, every name."""
 FAMILIES = {"ubuntu": OsFamily.UBUNTU, "debian": OsFamily.DEBIAN}
-BOOT_SECONDS = 120.0
+BOOT_SECONDS = 300.0
 SECRETS = "/api/v1/namespaces/kube-system/secrets"
 
 
@@ -103,18 +103,29 @@ class LinuxCluster(Cluster):
         ip: str,
         *,
         ca_hash: str | None = None,
-        known_token: bool = True,
+        token_minutes: int = 20,
         sha256: str = "",
         user_data: dict[str, str] | None = None,
     ) -> None:
         """Buy a worker; the options say what is wrong with it, `user_data` replaces texts."""
-        token = minting.mint_bootstrap_token(
-            name, secrets.token_bytes, CLOCK.now(), dt.timedelta(minutes=20)
+        text = await self.member_text(
+            name, ca_hash=ca_hash, token_minutes=token_minutes, sha256=sha256
         )
-        if known_token:
-            secret: Json = dict(minting.bootstrap_token_secret(token, name))
-            await self.kubernetes.create(SECRETS, secret)
-            self.tokens[name] = f"{SECRETS}/{secret['metadata']['name']}"
+        for old, new in (user_data or {}).items():
+            assert old in text
+            text = text.replace(old, new)
+        await self.server(name, userdata.encode(text), ip)
+
+    async def member_text(
+        self, name: str, *, ca_hash: str | None = None, token_minutes: int = 20, sha256: str = ""
+    ) -> str:
+        """Return a worker's cloud-config, and give it its token."""
+        token = minting.mint_bootstrap_token(
+            name, secrets.token_bytes, CLOCK.now(), dt.timedelta(minutes=token_minutes)
+        )
+        secret: Json = dict(minting.bootstrap_token_secret(token, name))
+        await self.kubernetes.create(SECRETS, secret)
+        self.tokens[name] = f"{SECRETS}/{secret['metadata']['name']}"
         params = WorkerParams(
             **self.common(name),
             k3s=K3sParams(version=VERSION, sha256={"amd64": sha256}),
@@ -123,11 +134,7 @@ class LinuxCluster(Cluster):
             memory_bytes=8 * GIB,
             join_token=minting.join_token(ca_hash or self.ca_hash, token),
         )
-        text = userdata.cloud_config(params)
-        for old, new in (user_data or {}).items():
-            assert old in text
-            text = text.replace(old, new)
-        await self.server(name, userdata.encode(text), ip)
+        return userdata.cloud_config(params)
 
     async def delete(self, name: str) -> None:
         await self.api("DELETE", f"/servers/{self.ids.pop(name)}")

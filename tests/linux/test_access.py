@@ -1,13 +1,13 @@
 """Ways in and ways out: ports, metadata, SSH, the API through the bastion."""
 
-import errno
-import selectors
-import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
 from hk3s_lab.linux import internet
 from lab.machines.clusters import eventually
+from linux import scan
 from linux.clusters import WORKERS, LinuxCluster, attempt
 
 pytestmark = [pytest.mark.linux, pytest.mark.asyncio(loop_scope="session")]
@@ -28,59 +28,45 @@ ip saddr 10.42.9.0/24 ip daddr != 10.42.9.0/24 masquerade
 }'
 """
 """A pod as a CNI makes one: a namespace behind the node, masqueraded."""
-_BATCH, _SECONDS = 4096, 0.5
-
-
-def open_ports(address: str, source: str) -> set[int]:
-    """Try all TCP ports; return those that answer, a refusal being an answer too."""
-    found: set[int] = set()
-    for first in range(1, 1 << 16, _BATCH):
-        found |= _answering(address, source, range(first, min(first + _BATCH, 1 << 16)))
-    return found
-
-
-def _answering(address: str, source: str, ports: range) -> set[int]:
-    selector = selectors.DefaultSelector()
-    sockets = []
-    for port in ports:
-        one = socket.socket()
-        one.setblocking(False)
-        one.bind((source, 0))
-        sockets.append(one)
-        if one.connect_ex((address, port)) == errno.EINPROGRESS:
-            selector.register(one, selectors.EVENT_WRITE, port)
-    found = set()
-    while ready := selector.select(_SECONDS):
-        for key, _ in ready:
-            found.add(key.data)
-            selector.unregister(key.fileobj)
-    for one in sockets:
-        one.close()
-    selector.close()
-    return found
 
 
 async def test_only_ssh_and_the_api_answer_those_who_are_allowed(cluster: LinuxCluster) -> None:
     address = cluster.addresses["demo-bastion"]
 
-    assert open_ports(address, internet.LAPTOP) == {22, 6443}
+    found = await scan.answering(internet.LAPTOP, (address,))
+
+    assert found == {(address, 22), (address, 6443)}
 
 
 async def test_a_stranger_gets_no_answer_at_all(cluster: LinuxCluster) -> None:
-    assert open_ports(cluster.addresses["demo-bastion"], internet.STRANGER) == set()
+    addresses = tuple(cluster.addresses.values())
+    async with routed_through_the_bastion(cluster):
+        assert await scan.answering(internet.STRANGER, addresses) == set()
 
 
-@pytest.mark.parametrize("name", NODES)
-async def test_a_private_server_cannot_be_addressed_from_outside(
-    cluster: LinuxCluster, name: str
-) -> None:
-    status, output = await attempt("ip", "route", "get", cluster.addresses[name])
+async def test_private_addresses_answer_nobody_outside(cluster: LinuxCluster) -> None:
+    """Not even those who are allowed in and have made themselves a route there."""
+    private = ("10.4.0.2", *(cluster.addresses[name] for name in NODES))
+    status, output = await attempt("ip", "route", "get", private[0])
+    assert (status != 0, "unreachable" in output) == (True, True)
 
-    assert status != 0
-    assert "unreachable" in output
+    async with routed_through_the_bastion(cluster):
+        assert await scan.answering(internet.LAPTOP, private) == set()
 
 
-@pytest.mark.parametrize("name", NODES)
+@asynccontextmanager
+async def routed_through_the_bastion(cluster: LinuxCluster) -> AsyncIterator[None]:
+    """Send what is for private addresses to the bastion, as nobody on the Internet could."""
+    via = cluster.addresses["demo-bastion"]
+    route = ("10.4.0.0/16", "via", via, "dev", f"p-{cluster.ids['demo-bastion']}", "onlink")
+    assert (await attempt("ip", "route", "add", *route))[0] == 0
+    try:
+        yield
+    finally:
+        await attempt("ip", "route", "del", *route)
+
+
+@pytest.mark.parametrize("name", ["demo-bastion", *NODES])
 async def test_metadata_answers_root_and_nobody_else(cluster: LinuxCluster, name: str) -> None:
     container = cluster.container(name)
     as_nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", ASK)

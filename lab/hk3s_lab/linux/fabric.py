@@ -22,6 +22,8 @@ PUBLIC_RANGE = ipaddress.IPv4Network("203.0.113.0/24")
 RESOLVERS = ("185.12.64.1", "185.12.64.2")
 LEASE_SECONDS = 120
 """dnsmasq has no shorter lease; Hetzner's own is a day."""
+RENEWAL_SECONDS = 20
+"""When a client renews (option 58, T1), so that several renewals happen within a test."""
 PRIVATE_MTU, PUBLIC_MTU = 1450, 1500
 
 _PUBLIC_ROUTER = str(PUBLIC_RANGE.broadcast_address - 1)
@@ -298,6 +300,7 @@ def _private_settings(nic: PrivateNic) -> tuple[str, ...]:
         "dhcp-option=1,255.255.255.255",
         "dhcp-option=3",
         "dhcp-option=6",
+        f"dhcp-option=58,{RENEWAL_SECONDS}",
         f"dhcp-option=26,{PRIVATE_MTU}",
         f"dhcp-option=121,{','.join(routes)}",
     )

@@ -167,8 +167,9 @@ def shape_files(shape: Shape) -> Mapping[str, str]:
     return {
         "/etc/cloud/cloud.cfg.d/99-lab.cfg": _CLOUD % "eni",
         "/etc/network/interfaces": "auto lo\niface lo inet loopback\nsource interfaces.d/*\n",
-        "/etc/systemd/system/hc-net-ifup@.service": _HC_NET % _DHCP_CLIENTS[shape.release.version],
-        "/etc/systemd/system/hc-net-scan.service": _HC_SCAN,
+        "/usr/lib/systemd/system/hc-net-ifup@.service": _HC_NET
+        % _DHCP_CLIENTS[shape.release.version],
+        "/usr/lib/systemd/system/hc-net-scan.service": _HC_SCAN,
         "/usr/lib/lab/hc-net-scan": _HC_SCAN_SCRIPT,
         "/etc/resolv.conf": "",
     }
@@ -198,5 +199,7 @@ def shape_links(shape: Shape) -> Mapping[str, str]:
         f"{units}/systemd-networkd.socket": _MASK,
         f"{units}/systemd-networkd-wait-online.service": _MASK,
         f"{units}/systemd-resolved.service": _MASK,
-        f"{units}/multi-user.target.wants/hc-net-scan.service": "../hc-net-scan.service",
+        f"{units}/multi-user.target.wants/hc-net-scan.service": (
+            "/usr/lib/systemd/system/hc-net-scan.service"
+        ),
     }
