@@ -6,6 +6,7 @@ Each step follows from the snapshot alone, so a restart continues where the last
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hk3s_autoscaler.model.pod import Pod
 from hk3s_autoscaler.planning.actions import CordonNode, CreateServer, MarkReplacing, MarkUnneeded
 from hk3s_autoscaler.planning.candidates import Candidate, Outlook, candidates, outlook
 from hk3s_autoscaler.planning.checks import (
@@ -70,9 +71,11 @@ class _Turn:
     def __init__(self, world: World, growth: Growth, view: Outlook) -> None:
         self._world = world
         self._view = view
-        # While pods wait or move, or servers come, the picture is about to change.
-        self._restless = bool(growth.creates or growth.pods) or any(
-            worker.phase in ON_THE_WAY or _is_moving(world, worker) for worker in world.workers
+        # While pods come, wait or move, or servers come, the picture is about to change.
+        self._restless = (
+            bool(growth.creates or growth.pods)
+            or any(w.phase in ON_THE_WAY or _is_moving(world, w) for w in world.workers)
+            or any(_is_arriving(world, pod) for pod in world.snapshot.pods)
         )
         self.steps: list[_Step | RemovalStep] = []
         self.reports: list[NodeReport] = []
@@ -273,6 +276,17 @@ class _Turn:
         self.reports.append(
             NodeReport(node=candidate.name, pool=candidate.pool.name, reason=reason)
         )
+
+
+def _is_arriving(world: World, pod: Pod) -> bool:
+    """Whether kube-scheduler has yet to look at a pod; one that is older waits for somebody else.
+
+    The room that it goes to looks as if nobody needed it.
+    """
+    judged = pod.node or pod.nominated_node or pod.unschedulable_since is not None
+    return not (judged or pod.gated or pod.deleted_at is not None or world.is_expendable(pod)) and (
+        world.now < pod.created_at + world.config.unfit_after
+    )
 
 
 def _is_moving(world: World, worker: Worker) -> bool:

@@ -192,6 +192,25 @@ class TestConsolidation:
 
         assert planned(world).actions == ()
 
+    @pytest.mark.parametrize("seconds_old", [0, 59])
+    def test_nothing_is_exchanged_while_pods_arrive(self, seconds_old: int) -> None:
+        """Pods that kube-scheduler has not looked at yet may be what the room is for."""
+        machine, joined = dear()
+        arriving = [
+            replace(pod(cpu="4", waiting_since=None), created_at=NOW - seconds(seconds_old))
+            for _ in range(3)
+        ]
+        world = snapshot(servers=[machine], nodes=[joined], pods=[pod(node="dear"), *arriving])
+
+        assert planned(world).actions == ()
+
+    def test_pods_that_nobody_schedules_hold_up_no_exchange_for_long(self) -> None:
+        machine, joined = dear()
+        forgotten = replace(pod(waiting_since=None), created_at=NOW - minutes(2))
+        world = snapshot(servers=[machine], nodes=[joined], pods=[pod(node="dear"), forgotten])
+
+        assert of_kind(planned(world), CreateServer)
+
 
 class TestMakeBeforeBreak:
     def world(self, *pods: Pod, fresh: Server | None = None, of: Server | None = None) -> Snapshot:
