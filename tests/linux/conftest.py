@@ -1,4 +1,3 @@
-import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -9,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from hk3s_lab.cloud import LabCloud, LabOptions
+from hk3s_lab.linux import needs
 from hk3s_lab.machines.site import Options
 from linux.clusters import WORKERS, LinuxCluster, all_of
 
@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def cluster() -> AsyncIterator[LinuxCluster]:
     """A bastion on Debian 13, a master on Debian 12 and a worker of every shape, all Ready."""
-    assert os.geteuid() == 0, "tests on booted machines need root"
+    await needs.check()
     # Not pytest's own: a later pytest beside this one would tidy it away.
     directory = Path(tempfile.mkdtemp(prefix="hk3s-linux-"))
     options = LabOptions(kind="linux", speed=50, machines=Options(node_monitor_grace_seconds=40))

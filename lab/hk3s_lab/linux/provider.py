@@ -22,7 +22,7 @@ from hk3s_lab.hetzner.events import (
     ServerDeleted,
     ServerEvent,
 )
-from hk3s_lab.linux import fabric, internet, janitor, k3s, namespaces, recipe, runtime
+from hk3s_lab.linux import fabric, internet, janitor, k3s, namespaces, needs, recipe, runtime
 from hk3s_lab.linux.cgroups import Group
 from hk3s_lab.linux.container import Container, Spec
 from hk3s_lab.linux.fabric import Fabric, PrivateNetwork
@@ -95,7 +95,12 @@ class Provider(Prepare):
         return iter(fabric.public_addresses())
 
     async def start(self, binary: Path) -> None:
-        """Make the images, leave the host's namespaces and set up the Internet."""
+        """Make the images, leave the host's namespaces and set up the Internet.
+
+        Raises:
+            LabError: this machine lacks what that needs.
+        """
+        await needs.check()
         for name, shape in recipe.SHAPES.items():
             self._shapes[name] = await self._images.ensure(shape)
         await janitor.sweep()

@@ -14,6 +14,7 @@ PACKAGES = {
     "ip": "iproute2",
     "nsenter": "util-linux",
     "setpriv": "util-linux",
+    "sysctl": "procps",
 }
 """Program -> the Debian package that has it."""
 
