@@ -5,19 +5,24 @@
 Needs root. Runs `hk3s-bootstrap create` against the emulated API; the autoscaler then buys one
 worker of each image. Seconds since power-on at which each step was first seen; `registered` is
 when the join was done. Four workers boot at the same time, as after a burst of pods.
+The last line says all of it as JSON.
 """
 
 import asyncio
+import json
 import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from hk3s_lab.clock import RealClock
 from hk3s_lab.cloud import LabCloud, LabOptions
+from hk3s_lab.hetzner.events import MachineFacts
 from hk3s_lab.linux.internet import LAPTOP
+from hk3s_lab.linux.provider import Provider
 from hk3s_lab.machines.site import Options
 
 IMAGES = ("debian-12", "debian-13", "ubuntu-22.04", "ubuntu-24.04")
@@ -74,7 +79,8 @@ async def measure(directory: Path) -> None:
     async with LabCloud(options, directory=directory / "lab", progress=print) as cloud:
         began = clock.monotonic()
         await create(cloud, directory)
-        print(f"hk3s-bootstrap create: {clock.monotonic() - began:.1f} s")
+        created = clock.monotonic() - began
+        print(f"hk3s-bootstrap create: {created:.1f} s")
         linux = cloud.linux
         while linux is not None:
             machines = list(linux.machines.values())
@@ -84,12 +90,21 @@ async def measure(directory: Path) -> None:
                 states = [(m.progress.name, m.progress.step, m.progress.error) for m in machines]
                 raise SystemExit(f"not all machines got Ready: {states}")
             await clock.sleep(1.0)
-        print(f"{'machine':24}{'image':14}" + "".join(f"{name:>11}" for name in COLUMNS))
-        for server in cloud.servers:
-            reached = linux.machines[server.name].reached if linux else {}
-            times = [reached.get("ready" if c == "registered" else c) for c in COLUMNS]
-            cells = "".join("          -" if t is None else f"{t:11.1f}" for t in times)
-            print(f"{server.name:24}{server.image:14}{cells}")
+        rows = [row(server, linux) for server in cloud.servers] if linux else []
+    print(f"{'machine':24}{'image':14}" + "".join(f"{name:>11}" for name in COLUMNS))
+    for one in rows:
+        times = [one["seconds"].get(column) for column in COLUMNS]
+        cells = "".join("          -" if time is None else f"{time:11.1f}" for time in times)
+        print(f"{one['machine']:24}{one['image']:14}{cells}")
+    print(json.dumps({"create_seconds": round(created, 1), "machines": rows}))
+
+
+def row(server: MachineFacts, linux: Provider) -> dict[str, Any]:
+    """Return a machine's name, image and seconds from power-on by step."""
+    reached = linux.machines[server.name].reached
+    steps = {"registered" if step == "ready" else step: at for step, at in reached.items()}
+    seconds = {step: round(steps[step], 2) for step in COLUMNS if step in steps}
+    return {"machine": server.name, "image": server.image, "seconds": seconds}
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""The whole story on booted machines, in a process of its own: `story.py DIRECTORY`.
+"""The whole story on booted machines, in a process of its own: `python -m linux.story DIRECTORY`.
 
 Runs hk3s's own commands from the lab's Internet. Ends with status 0 when every promise held.
 """
 
 import asyncio
-import os
+import base64
+import json
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -18,55 +19,13 @@ from hk3s_lab.demo import product
 from hk3s_lab.demo.world import World
 from hk3s_lab.errors import LabError
 from hk3s_lab.kubernetes.build import ensure_binary
-from hk3s_lab.linux.internet import LAPTOP
+from hk3s_lab.linux.provider import Provider
 from hk3s_lab.machines.site import Options
+from linux.story_parts import RELEASES, agent, cluster, deployment
 
-CLUSTER = {
-    "cluster": "story",
-    "location": "fsn1",
-    "bastion": {"serverType": "cpx12", "allowedCidrs": [f"{LAPTOP}/32"], "image": "debian-13"},
-    "master": {"serverType": "cpx22", "image": "debian-12"},
-    "ssh": {
-        "publicKeys": [
-            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIM4gnOZs0AgVfI1Me8UHux9niRuI6fMNQ0aYMzxzENfi story"
-        ]
-    },
-    "autoscaler": {"maxServers": 6, "maxEuroPerHour": 1},
-    "nodePools": [
-        {
-            "name": name,
-            "image": image,
-            "maxNodes": 1,
-            "serverTypes": ["cx23"],
-            "locations": ["fsn1"],
-            "disruption": {"consolidateAfter": "10s", "keepUntilHourEnd": False},
-        }
-        for name, image in (("old", "debian-12"), ("new", "debian-13"))
-    ],
-}
-WORKLOAD = {
-    "apiVersion": "apps/v1",
-    "kind": "Deployment",
-    "metadata": {"name": "web", "namespace": "default"},
-    "spec": {
-        "replicas": 2,
-        "selector": {"matchLabels": {"app": "web"}},
-        "template": {
-            "metadata": {"labels": {"app": "web"}},
-            "spec": {
-                "containers": [
-                    {
-                        "name": "web",
-                        "image": "nginx",
-                        "resources": {"requests": {"cpu": "1200m", "memory": "1Gi"}},
-                    }
-                ]
-            },
-        },
-    },
-}
+WORKLOAD = [deployment("web", "500m"), deployment("ballast", "1000m")]
 EGRESS = "import urllib.request as u; u.urlopen('https://github.com/k3s', timeout=5)"
-SECONDS = 240.0
+SECONDS = 400.0
 
 
 class Story:
@@ -78,12 +37,25 @@ class Story:
         self.clock = RealClock()
         self.directory = directory
         self.kubectl = (*kubectl, f"--kubeconfig={directory / 'kubeconfig'}")
-        self.environment = {**os.environ, **cloud.environment, "NO_COLOR": "1"}
+        self.environment: dict[str, str] = {}
+        self.key = ""
 
-    async def bootstrap(self, command: str, *options: str) -> None:
-        """Run a command of hk3s-bootstrap."""
+    async def prepare(self) -> None:
+        """Make the user's SSH key."""
+        self.key, environment = await agent(self.directory)
+        self.environment = {**environment, **self.cloud.environment, "NO_COLOR": "1"}
+        await self.world.load()
+
+    @property
+    def linux(self) -> Provider:
+        """What runs the machines."""
+        assert self.cloud.linux is not None
+        return self.cloud.linux
+
+    async def bootstrap(self, command: str, *options: str) -> str:
+        """Run a command of hk3s-bootstrap; return what it prints."""
         self.tell(f"hk3s-bootstrap {command}")
-        await product.run(
+        return await product.run(
             [
                 *(product.installed("hk3s-bootstrap"), command),
                 *("-f", str(self.directory / "cluster.yaml")),
@@ -93,8 +65,10 @@ class Story:
             timeout_seconds=SECONDS,
         )
 
-    async def create(self) -> None:
+    async def create(self, *, bastion: str) -> None:
         """Create the cluster, or what is missing of it."""
+        text = yaml.safe_dump(cluster(bastion, self.key))
+        (self.directory / "cluster.yaml").write_text(text)
         await self.bootstrap("create", "--kubeconfig", str(self.directory / "kubeconfig"))
 
     async def kube(self, *arguments: str, stdin: str | None = None) -> str:
@@ -122,32 +96,97 @@ class Story:
         sys.stdout.flush()
 
     async def grow(self) -> None:
-        """Two pods, one server each, from pools of both releases."""
-        await self.kube("apply", "-f", "-", stdin=yaml.safe_dump(WORKLOAD))
+        """Two servers of both releases; what keeps them from joining is told, then put right."""
+        releases = self.linux.releases
+        releases.published, releases.content = releases.content, b"not what was published"
+        await self.kube("apply", "-f", "-", stdin=yaml.safe_dump_all(WORKLOAD))
+        await self.until(
+            "both workers say why they do not join", self.both_say("checksum-mismatch")
+        )
+        first = {worker.name for worker in self.world.live("worker")}
+        victim = min(first)
+        await self.kube("delete", "secret", "-n", "kube-system", await self.token_secret(victim))
+        releases.content, releases.published = releases.published, None
+
+        await self.until("four pods run", self.run_on(4, "app in (web, ballast)"))
+        events = await self.kube("get", "events", "-A", "-o", "jsonpath={.items[*].message}")
+        assert f"{victim} did not join: join/token-rejected" in events, events
+        workers = {worker.name for worker in self.world.live("worker")}
+        assert len(workers) == len(first) == 2
+        assert first - workers == {victim}, (first, workers)
+
+    def both_say(self, error: str) -> Callable[[], Awaitable[bool]]:
+        """Return whether two workers report an error."""
+
+        async def say() -> bool:
+            views = [view.error for view in self.cloud.machines if view.role == "worker"]
+            return views == [error, error]
+
+        return say
+
+    def run_on(self, pods: int, selector: str) -> Callable[[], Awaitable[bool]]:
+        """Return whether that many pods run, and no other."""
 
         async def run() -> bool:
             try:
                 answer = await self.kube(
-                    "get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].status.phase}"
+                    *("get", "pods", "-l", selector, "-o", "jsonpath={.items[*].status.phase}")
                 )
             except LabError:
                 return False  # a busy API is asked again
-            return answer.split() == ["Running", "Running"]
+            return answer.split() == ["Running"] * pods
 
-        await self.until("two pods run", run)
-        assert len(self.world.live("worker")) == 2
+        return run
+
+    async def token_secret(self, server: str) -> str:
+        """Return the name of the Secret with a server's join token."""
+        answer = json.loads(await self.kube("get", "secrets", "-n", "kube-system", "-o", "json"))
+        names = [
+            item["metadata"]["name"]
+            for item in answer["items"]
+            if item["type"] == "bootstrap.kubernetes.io/token"
+            and server in base64.b64decode(item["data"]["description"]).decode()
+        ]
+        assert len(names) == 1, names
+        return str(names[0])
+
+    async def look_at_the_doors(self) -> None:
+        """Keys get in everywhere; no server is without one, only the bastion has an address."""
+        hashes = set()
         for facts in self.cloud.servers:
             assert facts.ssh_keys, f"{facts.name} was created without a key"
-            bastion = facts.name == "story-bastion"
-            assert (facts.public_ipv4 is not None) == bastion, facts.name
+            assert (facts.public_ipv4 is not None) == (facts.name == "story-bastion"), facts.name
+            said = await self.bootstrap("ssh", facts.name, "hostname")
+            assert said.split() == [facts.name]
+            _, shadow = await self.inside(facts.name, "getent", "shadow", "root")
+            hashes.add(shadow.split(":")[1])
+        assert len(hashes) == len(self.cloud.servers)
+        assert all(one.startswith("$6$") for one in hashes)
+        known = await self.everything_known()
+        assert not [one for one in hashes if one in known], "a password's hash is kept"
+
+    async def everything_known(self) -> str:
+        """Return what the state directory, Secrets and ConfigMaps hold."""
+        files = [path for path in (self.directory / "state").rglob("*") if path.is_file()]
+        texts = [path.read_text(errors="replace") for path in files]
+        kept = json.loads(await self.kube("get", "secrets,configmaps", "-A", "-o", "json"))
+        for item in kept["items"]:
+            values = item.get("data", {}).values()
+            secret = item["kind"] == "Secret"
+            texts += [base64.b64decode(v).decode(errors="replace") if secret else v for v in values]
+        assert len(texts) > 5, "too little was looked at"
+        return "\n".join(texts)
+
+    async def inside(self, name: str, *argv: str) -> tuple[int, str]:
+        """Run a command in a machine."""
+        return await self.linux.container_of(name).execute(*argv)
 
     async def lose_the_bastion(self) -> None:
         """Kill and rebuild it: nodes and the API inside stay up, egress comes back by itself."""
         bastion = next(f for f in self.cloud.servers if f.name == "story-bastion")
         worker = next(f for f in self.cloud.servers if f.name == self.world.live("worker")[0].name)
-        assert self.cloud.linux is not None
-        inside = self.cloud.linux.container_of(worker.name)
-        master = self.cloud.linux.container_of("story-master-1")
+        inside = self.linux.container_of(worker.name)
+        master = self.linux.container_of("story-master-1")
         before = (inside.leader, master.leader)
         await self.delete(bastion.server_id)
 
@@ -161,9 +200,10 @@ class Story:
         await self.until("no egress without a bastion", has_none)
         status, said = await master.execute("/usr/local/bin/k3s", "kubectl", "get", "nodes")
         assert status == 0, said
-        await self.create()
+        await self.create(bastion="debian-13")
         rebuilt = next(f for f in self.cloud.servers if f.name == "story-bastion")
         assert rebuilt.public_ipv4 == bastion.public_ipv4
+        assert (bastion.image, rebuilt.image) == RELEASES
         await self.until("egress is back", has_egress)
         assert (inside.leader, master.leader) == before
 
@@ -178,13 +218,21 @@ class Story:
             pass
 
     async def shrink(self) -> None:
-        """One pod less to run: its worker is drained and given back."""
-        await self.kube("scale", "deployment/web", "--replicas=1")
+        """Half of the pods go: one worker is drained, its pod moves to the other."""
+        before = await self.kube(
+            "get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].metadata.uid}"
+        )
+        await self.kube("scale", "deployment/ballast", "--replicas=0")
 
         async def gone() -> bool:
             return len(self.world.live("worker")) == 1
 
         await self.until("a worker goes", gone)
+        await self.until("both pods run on the other", self.run_on(2, "app=web"))
+        after = await self.kube(
+            "get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].metadata.uid}"
+        )
+        assert len(set(before.split()) & set(after.split())) == 1, (before, after)
 
     async def destroy(self) -> None:
         """Leave nothing that is billed."""
@@ -194,16 +242,17 @@ class Story:
 
 async def main(directory: Path) -> None:
     """Tell it."""
-    (directory / "cluster.yaml").write_text(yaml.safe_dump(CLUSTER))
     kubectl = (str(await ensure_binary(print_line)), "kubectl")
     options = LabOptions(kind="linux", speed=10, machines=Options(node_monitor_grace_seconds=40))
     async with LabCloud(options, directory=directory / "lab") as cloud:
         story = Story(cloud, directory, kubectl)
-        await story.world.load()
-        await story.create()
+        await story.prepare()
+        await story.create(bastion="debian-12")
         await story.grow()
+        await story.look_at_the_doors()
         await story.shrink()
         await story.lose_the_bastion()
+        await story.look_at_the_doors()
         await story.destroy()
 
 

@@ -26,7 +26,7 @@ async def test_missing_programs_are_named_by_their_packages(
 ) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
 
-    with pytest.raises(LabError, match="dnsmasq-base .*mmdebstrap .*systemd-container"):
+    with pytest.raises(LabError, match=r"dnsmasq-base .*mmdebstrap .*systemd-container"):
         await needs.check()
 
 

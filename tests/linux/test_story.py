@@ -1,22 +1,30 @@
 """From nothing to workers and back, with hk3s's own commands on booted machines."""
 
 import asyncio
+import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.linux
+pytestmark = [pytest.mark.linux, pytest.mark.timeout(1200)]
 
-SCRIPT = Path(__file__).with_name("story.py")
+TESTS = Path(__file__).parents[1]
 
 
-async def test_bootstrap_growth_a_lost_bastion_shrinking_and_destroy(tmp_path: Path) -> None:
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(SCRIPT), str(tmp_path)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await child.communicate()
+async def test_bootstrap_growth_trouble_shrinking_a_lost_bastion_and_destroy() -> None:
+    with tempfile.TemporaryDirectory(prefix="hk3s-story-", ignore_cleanup_errors=True) as directory:
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "linux.story", directory),
+            env={**os.environ, "PYTHONPATH": str(TESTS)},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            output, _ = await child.communicate()
+        finally:
+            if child.returncode is None:
+                child.kill()
 
     assert child.returncode == 0, output.decode()[-6000:]
