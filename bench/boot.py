@@ -91,11 +91,11 @@ async def measure(directory: Path) -> None:
                 raise SystemExit(f"not all machines got Ready: {states}")
             await clock.sleep(1.0)
         rows = [row(server, linux) for server in cloud.servers] if linux else []
-    print(f"{'machine':24}{'image':14}" + "".join(f"{name:>11}" for name in COLUMNS))
+    print(f"{'machine':26}{'image':14}" + "".join(f"{name:>11}" for name in COLUMNS))
     for one in rows:
         times = [one["seconds"].get(column) for column in COLUMNS]
         cells = "".join("          -" if time is None else f"{time:11.1f}" for time in times)
-        print(f"{one['machine']:24}{one['image']:14}{cells}")
+        print(f"{one['machine']:26}{one['image']:14}{cells}")
     print(json.dumps({"create_seconds": round(created, 1), "machines": rows}))
 
 
