@@ -57,7 +57,7 @@ class Reflector(Generic[T]):
 
     Objects are frozen: a change replaces one. `synced` is set after the first full list.
     `last_contact` is the monotonic time of the last sign of life, None before the first;
-    it may lie `SILENCE_SECONDS` back on a quiet collection.
+    it may lie `SILENCE_SECONDS` back on a quiet collection. `connected`: a watch is open.
     `on_change` is told every change in order, a missed delete after a new list, too; it must
     return at once and not raise. An object made anew under an old name is a DELETED and an ADDED.
     """
@@ -85,6 +85,7 @@ class Reflector(Generic[T]):
         """
         self.items: dict[str, T] = {}
         self.synced = asyncio.Event()
+        self.connected = False
         self.last_contact: float | None = None
         self.last_error: errors.KubeError | None = None
         self.resource_version = ""
@@ -164,10 +165,14 @@ class Reflector(Generic[T]):
         }
         async with self._kube.stream(self.path, query, silence=self._silence) as lines:
             self._touch()
-            async for line in lines:
-                self._take(self._decode(self._event, line))
-                self._heard += 1
-                self._touch()
+            self.connected = True
+            try:
+                async for line in lines:
+                    self._take(self._decode(self._event, line))
+                    self._heard += 1
+                    self._touch()
+            finally:
+                self.connected = False
 
     def _take(self, event: _Event) -> None:
         match event.type:

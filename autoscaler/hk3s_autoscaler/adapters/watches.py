@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import structlog
 
 from hk3s_autoscaler.adapters import convert, pools
+from hk3s_autoscaler.adapters.contact import Contact
 from hk3s_autoscaler.adapters.sharing import SharedPods
 from hk3s_autoscaler.adapters.surroundings import Surroundings
 from hk3s_autoscaler.model.node import Node
@@ -56,6 +57,8 @@ class Watches:
             **common,
         )
         self._node_watch = Reflector(kube, objects.Node, on_change=self._on_node, **common)
+        # Quiet collections hear of the apiserver once a minute only: these two decide.
+        self._contact = Contact(kube, clock, self._node_watch, self._pod_watch)
         self._daemonset_watch = Reflector(
             kube, objects.DaemonSet, on_change=self._on_daemonset, **common
         )
@@ -71,6 +74,7 @@ class Watches:
         async with asyncio.TaskGroup() as group:
             for watch in self._all():
                 group.create_task(watch.run(), name=f"watch {watch.path}")
+            group.create_task(self._contact.run(), name="contact")
 
     def nodes(self) -> tuple[Node, ...]:
         """All nodes, as last heard."""
@@ -120,12 +124,8 @@ class Watches:
             await watch.synced.wait()
 
     def oldest_contact(self) -> float:
-        """Monotonic time at which the most important watches last heard anything.
-
-        Of nodes and pods: quiet collections hear of the apiserver once a minute only.
-        """
-        contacts = (self._node_watch.last_contact, self._pod_watch.last_contact)
-        return min(float("-inf") if contact is None else contact for contact in contacts)
+        """Monotonic time at which the watches of nodes and pods last were in contact."""
+        return self._contact.oldest()
 
     def learn_node(self, item: objects.Node) -> None:
         """Take the answer of a write, so that the next turn need not wait for the watch."""
