@@ -141,7 +141,7 @@ def positive(text: str) -> int | None:
 
 def timestamp(moment: datetime) -> str:
     """Write a time as the API does, in whole seconds."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _progress(action: Action, monotonic: float) -> int:

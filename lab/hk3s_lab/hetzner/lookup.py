@@ -94,5 +94,6 @@ def new_name_and_labels(
     name = (body.hostname(required=False) if host else body.name(required=False)) or record.name
     labels = body.labels()
     body.check()
-    check_name(others, name, record.id)
+    if name != record.name:
+        check_name(others, name, record.id)
     return name, record.labels if labels is None else labels

@@ -39,7 +39,10 @@ Selector = tuple[Requirement, ...]
 
 def matches(selector: Selector, labels: Mapping[str, str]) -> bool:
     """Tell whether all terms hold."""
-    return all(requirement.matches(labels) for requirement in selector)
+    for requirement in selector:  # noqa: SIM110 - all() costs twice as much, for every record
+        if not requirement.matches(labels):
+            return False
+    return True
 
 
 @functools.lru_cache(maxsize=256)
