@@ -49,7 +49,13 @@ class Resources:
 
         As kube-scheduler's NodeResourcesFit: a zero request fits a node whose room is negative.
         """
-        return not self.shortages(room)
+        return (
+            (self.cpu_milli <= room.cpu_milli or self.cpu_milli <= 0)
+            and (self.memory_bytes <= room.memory_bytes or self.memory_bytes <= 0)
+            and (self.pods <= room.pods or self.pods <= 0)
+            and (self.ephemeral_bytes <= room.ephemeral_bytes or self.ephemeral_bytes <= 0)
+            and (not self.extended or not self.shortages(room))
+        )
 
     def shortages(self, room: "Resources") -> tuple[str, ...]:
         """Name the resources of which more is asked than there is room for."""

@@ -36,6 +36,19 @@ class Bonds:
             matcher for terms in (*held, *here) for key, matcher in terms if key == HOSTNAME_LABEL
         )
 
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """Labels of nodes that rules about others look at, their hostnames aside."""
+        found = {key for role in set(self.roles.values()) for key in role.own_keys}
+        for place in self.sites:
+            found.update(key for crowd in place.crowds for key, _ in crowd.anti_affinity)
+        for rule in self.matchers.domains:
+            found.update(rule.keys)
+            found.update(key for key, _ in rule.spec.node_selector)
+            terms = rule.spec.affinity_terms or ()
+            found.update(asked.key for term in terms for asked in term.expressions)
+        return tuple(sorted(found - {HOSTNAME_LABEL}))
+
     def bars(self, name: str, role: Role) -> bool:
         """Whether somebody who is on a node now keeps pods of a role away from it, or they him."""
         if not (role.marks or role.anti_affinity):
@@ -49,6 +62,11 @@ class Bonds:
             or any(k == HOSTNAME_LABEL and m in role.marks for k, m in crowd.anti_affinity)
             for crowd in at.crowds
         )
+
+    @property
+    def names(self) -> Mapping[str, Site]:
+        """The sites by name."""
+        return self._by_name
 
     @cached_property
     def _by_name(self) -> dict[str, Site]:

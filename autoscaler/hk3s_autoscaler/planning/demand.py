@@ -81,39 +81,53 @@ class Demand:
         return self.classes[self.class_of[pod.key]].overdue
 
     @cached_property
-    def _alike(self) -> tuple[tuple[PodSpec, tuple[int, ...]], ...]:
-        """Classes that differ in size only: what a place's labels and taints say holds for all."""
-        found: dict[object, list[int]] = {}
+    def _alike(self) -> tuple[tuple[PodSpec, tuple[tuple[int, ...], ...]], ...]:
+        """Classes whose rules about nodes are the same, and of those the ones of the same size."""
+        found: dict[object, dict[Resources, list[int]]] = {}
         for index, c in enumerate(self.classes):
             spec = c.spec
             rules = (spec.node_selector, spec.affinity_terms, spec.tolerations)
-            found.setdefault(rules, []).append(index)
-        return tuple((self.classes[same[0]].spec, tuple(same)) for same in found.values())
+            found.setdefault(rules, {}).setdefault(spec.requests, []).append(index)
+        return tuple(
+            (
+                self.classes[next(iter(sizes.values()))[0]].spec,
+                tuple(tuple(same) for same in sizes.values()),
+            )
+            for sizes in found.values()
+        )
+
+    @cached_property
+    def _plain(self) -> frozenset[int]:
+        """Classes for which room and the rules about nodes are all that matters."""
+        return frozenset(
+            index
+            for index, c in enumerate(self.classes)
+            if c.near is ALONE and not c.spec.host_ports
+        )
 
     def suited(self, place: Place, *, tried: bool = False) -> tuple[int, ...]:
         """Classes of which at least one pod may run at a place."""
+        found: list[int] = []
+        for spec, sizes in self._alike:
+            if mismatch(spec, place):
+                continue
+            for same in sizes:
+                if self.classes[same[0]].spec.requests.fits(place.room):
+                    found += same
+        new = place.name not in self.bonds.names
         return tuple(
-            sorted(
-                index
-                for spec, same in self._alike
-                if not mismatch(spec, place)
-                for index in same
-                if self._may_join(self.classes[index], place, tried=tried)
-            )
+            index
+            for index in sorted(found)
+            if not (tried and self.classes[index].overdue)
+            and (index in self._plain or self._may_join(self.classes[index], place, new=new))
         )
 
-    def _may_join(self, pods: PodClass, place: Place, *, tried: bool) -> bool:
-        if tried and pods.overdue:
-            return False
-        if not pods.spec.requests.fits(place.room):
-            return False
+    def _may_join(self, pods: PodClass, place: Place, *, new: bool) -> bool:
         if pods.spec.host_ports and conflicts(pods.spec.host_ports, place.ports):
             return False
-        if pods.near is ALONE:
-            return True
         if pods.near is BEYOND:
             return False
-        return not self.bonds.bars(place.name, self.bonds.roles[pods.pods[0].key])
+        return new or not self.bonds.bars(place.name, self.bonds.roles[pods.pods[0].key])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

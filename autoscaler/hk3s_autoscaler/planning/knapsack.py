@@ -8,6 +8,7 @@ raising those of the resources that the relaxed load would overdraw.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import le, mul
 
 from hk3s_autoscaler.planning.problem import Kind, Pattern, Problem
 
@@ -125,31 +126,25 @@ class _Search:
     def climb(self, dimensions: int, power: float) -> None:
         """Take the class that is worth most for what it takes of the scarcest room (Toyoda)."""
         room = [1.0 + 1e-12] * dimensions
-        open_classes = [(index, most, shares) for _, index, most, shares, _ in self._rated]
+        waiting = [(self._values[i], shares, i, most) for _, i, most, shares, _ in self._rated]
         taken: dict[int, int] = {}
         worth = 0.0
-        while open_classes:
+        while waiting:
+            self.visits += 2 + len(waiting) // 4
             weights = [1 / max(free, 1e-6) ** power for free in room]
-            best_score, best, best_fit = 0.0, -1, 0
-            still = []
-            for entry in open_classes:
-                index, most, shares = entry
-                fit = self._fit(index, most - taken.get(index, 0), shares, room, taken)
-                if not fit:
-                    continue
-                still.append(entry)
-                size = sum([w * s for w, s in zip(weights, shares, strict=True)])
-                score = self._values[index] / size
-                if score > best_score:
-                    best_score, best, best_fit = score, len(still) - 1, fit
-            self.visits += 2 + len(open_classes) // 2
-            open_classes = still
-            if best < 0:
+            waiting = [item for item in waiting if all(map(le, item[1], room))]
+            if not waiting:
                 break
-            index, _, shares = open_classes[best]
-            number = max(1, best_fit // _RUN)
+            scores = [item[0] / sum(map(mul, item[1], weights)) for item in waiting]
+            best = scores.index(max(scores))
+            value, shares, index, most = waiting[best]
+            fit = self._fit(index, most - taken.get(index, 0), shares, room, taken)
+            if not fit:
+                del waiting[best]
+                continue
+            number = max(1, fit // _RUN)
             taken[index] = taken.get(index, 0) + number
-            worth += number * self._values[index]
+            worth += number * value
             room = [free - number * share for free, share in zip(room, shares, strict=True)]
         if worth > self._best:
             self._best, self._pattern = worth, tuple(taken.items())

@@ -12,6 +12,7 @@ from hk3s_autoscaler.model.pod import Pod, PodKey, PodSpec
 from hk3s_autoscaler.model.relations import INDIFFERENT, UNRELATED
 from hk3s_autoscaler.planning.bonds import Bonds
 from hk3s_autoscaler.planning.capacity import Slot
+from hk3s_autoscaler.planning.settling import ENDLESS, copies
 from hk3s_autoscaler.planning.supply import Offer
 from hk3s_autoscaler.scheduling.board import Board, site
 from hk3s_autoscaler.scheduling.classes import ALONE, BEYOND, Near, Shape
@@ -19,7 +20,6 @@ from hk3s_autoscaler.scheduling.matching import Role
 from hk3s_autoscaler.scheduling.place import HOSTNAME_LABEL, Place, mismatch
 
 _Pairs = tuple[tuple[str, str], ...]
-_ENDLESS = 1 << 30
 
 
 @dataclass(slots=True)
@@ -175,32 +175,21 @@ class _Dealer:
 
     def _find_cells(self, spec: PodSpec, keys: tuple[str, ...]) -> list[_Cell]:
         found: dict[_Pairs, _Cell] = {}
-        on_sale = [(place, number, price, _ENDLESS) for place, number, price in self._offers]
-        there = [(place, number, 0, _fits(spec, place)) for place, number in self._slots]
+        on_sale = [(place, number, price, ENDLESS) for place, number, price in self._offers]
+        there = [(p, number, 0, copies(spec, p.room)) for p, number in self._slots]
         for place, number, price, room in (*there, *on_sale):
             pairs = tuple((key, place.labels[key]) for key in keys if key in place.labels)
-            if len(pairs) < len(keys) or mismatch(spec, place):
+            known = found.get(pairs)
+            if known is not None and known.room >= ENDLESS and known.price <= price:
                 continue
-            if not spec.requests.fits(place.room):
+            if len(pairs) < len(keys) or not spec.requests.fits(place.room):
+                continue
+            if mismatch(spec, place):
                 continue
             cell = found.setdefault(pairs, _Cell(pairs=pairs, number=number, price=price, room=0))
             cell.room += room
             cell.price = min(cell.price, price)
         return list(found.values())
-
-
-def _fits(spec: PodSpec, place: Place) -> int:
-    """How many pods a place has room for."""
-    wanted, room = spec.requests, place.room
-    free = dict(room.extended)
-    pairs = [
-        (wanted.cpu_milli, room.cpu_milli),
-        (wanted.memory_bytes, room.memory_bytes),
-        (wanted.ephemeral_bytes, room.ephemeral_bytes),
-        (wanted.pods, room.pods),
-        *((amount, free.get(name, 0)) for name, amount in wanted.extended),
-    ]
-    return min((max(0, have) // want for want, have in pairs if want), default=_ENDLESS)
 
 
 def _urgency(pod: Pod) -> tuple[object, ...]:

@@ -73,12 +73,15 @@ Packer = Callable[[Problem], Packing]
 
 def pack(problem: Problem) -> Packing:
     """Return the best purchase found; it never breaks a limit, and misses pods rather."""
-    sharp, numbers = simplified(problem)
+    rungs = ladder(problem)
+    few = replace(problem, kinds=tuple(problem.kinds[k] for k in rungs))
+    sharp, numbers = simplified(few)
     if not numbers:
         return Packing(batches=(), price=0, missed=problem.counts)
     found = _pack(sharp)
-    batches = tuple(replace(batch, kind=numbers[batch.kind]) for batch in found.batches)
-    return replace(found, batches=batches)
+    batches = tuple(replace(batch, kind=rungs[numbers[batch.kind]]) for batch in found.batches)
+    found = replace(found, batches=batches)
+    return found if len(rungs) == len(problem.kinds) else _right_size(problem, found)
 
 
 def greedy_loads(problem: Problem, values: Sequence[float], rule: Rule) -> list[Load]:
@@ -132,22 +135,13 @@ def _join(problem: Problem, apart: Sequence[Part], found: Sequence[Packing]) -> 
 
 def _solve(problem: Problem, share: int) -> Packing:
     """Race covers, polish and improve the best; `share` divides the work."""
-    rungs = ladder(problem)
-    few = problem
-    if len(rungs) < len(problem.kinds):
-        few = replace(problem, kinds=tuple(problem.kinds[k] for k in rungs))
-    values, found = _guided(few, share)
+    values, found = _guided(problem, share)
     if any(sum(packing.missed) for packing in found):
-        found += _race_for_room(few, values)
-    best = min((_right_size(few, packing) for packing in found), key=Packing.rank)
+        found += _race_for_room(problem, values)
+    best = min((_right_size(problem, packing) for packing in found), key=Packing.rank)
     if any(best.missed):
-        best = _rebuild(few, values, best)
-    else:
-        best = _improve(few, values, best, _IMPROVE_WORK // share, _TURNS)
-    if few is problem:
-        return best
-    batches = tuple(replace(batch, kind=rungs[batch.kind]) for batch in best.batches)
-    return _right_size(problem, replace(best, batches=batches))
+        return _rebuild(problem, values, best)
+    return _improve(problem, values, best, _IMPROVE_WORK // share, _TURNS)
 
 
 def _guided(problem: Problem, share: int) -> tuple[Sequence[float], list[Packing]]:

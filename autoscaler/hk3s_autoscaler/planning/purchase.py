@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, islice
 
 from hk3s_autoscaler.model.offering import OfferingKey
 from hk3s_autoscaler.model.pod import Pod
@@ -13,9 +13,12 @@ from hk3s_autoscaler.planning.demand import Demand, place
 from hk3s_autoscaler.planning.limits import Limit
 from hk3s_autoscaler.planning.problem import Kind, Pattern, Problem
 from hk3s_autoscaler.planning.settling import Spot, fresh
-from hk3s_autoscaler.planning.supply import Offer, generation
+from hk3s_autoscaler.planning.supply import Offer, generation, tier
 from hk3s_autoscaler.planning.world import World
 from hk3s_autoscaler.scheduling.place import Place
+
+_MOST_FALLBACKS = 24
+"""More would not be tried before the next loop plans anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,7 @@ class Shop:
         self.bought: list[Bought] = []
         self._kinds: dict[tuple[str, OfferingKey], Kind] = {}
         self._known_holders: dict[tuple[str, Pattern], tuple[Offer, ...]] = {}
+        self._known_uses: dict[tuple[str, OfferingKey], tuple[tuple[int, int], ...]] = {}
 
     def serve(self, counts: Sequence[int]) -> tuple[int, ...]:
         """Buy for as many pods as can be served, and return how many of each class are not.
@@ -63,17 +67,17 @@ class Shop:
         Weight decides before price. What Hetzner publishes as sold out is tried last of all.
         """
         waiting = tuple(counts)
-        for tier in _tiers(self._offers):
+        for same in _tiers(self._offers):
             if any(waiting):
-                waiting = self._serve_from(self._models(tier, waiting), waiting)
+                waiting = self._serve_from(self._models(same, waiting), waiting)
         return waiting
 
     def add(self, pool: str) -> Bought | None:
         """Buy the cheapest server of a pool for no pod in particular."""
         own = [o for o in self._offers if o.pool.name == pool and o.hindrance is None]
-        for tier in _tiers(own):
-            for _, offers in groupby(tier, key=lambda o: o.offering.micro_eur_per_hour):
-                group = [offer for offer in offers if self._affords(offer)]
+        for same in _tiers(own):
+            for _, offers in groupby(same, key=lambda o: o.offering.micro_eur_per_hour):
+                group = [offer for offer in offers if self.affords(offer)]
                 if group:
                     newest = max(generation(offer.offering) for offer in group)
                     self._buy([o for o in group if generation(o.offering) == newest], ())
@@ -87,10 +91,10 @@ class Shop:
         return Spot(name=name, place=fresh(offer.place, name), bought=number, pods=list(pods))
 
     def on_sale(self) -> Iterator[Offer]:
-        """What may be bought one more of now: of the first tier that has any, cheapest first."""
+        """What may be bought one more of now, tier after tier, cheapest first."""
         if self._world.no_growth is None:
-            for tier in _tiers(self._offers):
-                yield from (offer for offer in tier if self._affords(offer))
+            for same in _tiers(self._offers):
+                yield from (offer for offer in same if self.affords(offer))
 
     def buy(self, offer: Offer) -> Spot:
         """Buy one server that is on sale."""
@@ -174,10 +178,10 @@ class Shop:
     def _priorities(self) -> list[int]:
         return sorted({c.spec.priority for c in self._wanted.classes}, reverse=True)
 
-    def _models(self, tier: Iterable[Offer], counts: Sequence[int]) -> list[_Model]:
+    def _models(self, sale: Iterable[Offer], counts: Sequence[int]) -> list[_Model]:
         """Fold offers that differ in location only into one kind."""
         folded: dict[tuple[str, Kind], list[Offer]] = {}
-        for offer in tier:
+        for offer in sale:
             classes = tuple(i for i in self._wanted.suited(offer.place) if counts[i])
             if classes:
                 kind = Kind(
@@ -190,10 +194,16 @@ class Shop:
         return [_Model(kind=kind, offers=tuple(same)) for (_, kind), same in folded.items()]
 
     def _uses(self, offer: Offer) -> tuple[tuple[int, int], ...]:
-        takes = (limit.takes(offer.pool.name, offer.offering) for limit in self._limits)
-        return tuple((number, amount) for number, amount in enumerate(takes) if amount)
+        at = (offer.pool.name, offer.key)
+        known = self._known_uses.get(at)
+        if known is None:
+            takes = (limit.takes(offer.pool.name, offer.offering) for limit in self._limits)
+            known = tuple((number, amount) for number, amount in enumerate(takes) if amount)
+            self._known_uses[at] = known
+        return known
 
-    def _affords(self, offer: Offer) -> bool:
+    def affords(self, offer: Offer) -> bool:
+        """Whether the limits still allow one."""
         return all(self.left[number] >= amount for number, amount in self._uses(offer))
 
     def _buy(self, offers: Sequence[Offer], load: Pattern) -> None:
@@ -230,7 +240,8 @@ class Shop:
         if known is None:
             tried = [o for o in self._offers if o.pool.name == pool and o.hindrance is None]
             tried.sort(key=lambda offer: not offer.offering.published_available)
-            known = tuple(offer for offer in tried if self._holds(offer, load))
+            holding = (offer for offer in tried if self._holds(offer, load))
+            known = tuple(islice(holding, _MOST_FALLBACKS))
             self._known_holders[pool, load] = known
         return known
 
@@ -247,10 +258,6 @@ class Shop:
 
 def _tiers(offers: Iterable[Offer]) -> Iterator[tuple[Offer, ...]]:
     """Offers that may be bought now, in groups that are tried one after another."""
-
-    def rank(offer: Offer) -> tuple[bool, int]:
-        return (not offer.offering.published_available, -offer.pool.weight)
-
-    free = sorted((o for o in offers if o.hindrance is None), key=rank)
-    for _, tier in groupby(free, key=rank):
-        yield tuple(tier)
+    free = sorted((o for o in offers if o.hindrance is None), key=tier)
+    for _, same in groupby(free, key=tier):
+        yield tuple(same)

@@ -9,16 +9,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from hk3s_autoscaler.model.pod import Pod, PodKey, PodSpec
+from hk3s_autoscaler.model.pod import Pod, PodKey, PodSpec, Taint
 from hk3s_autoscaler.model.resources import Resources, total
 from hk3s_autoscaler.planning.bonds import Bonds
-from hk3s_autoscaler.planning.supply import Offer
+from hk3s_autoscaler.planning.supply import Offer, tier
 from hk3s_autoscaler.scheduling.board import Board, site
 from hk3s_autoscaler.scheduling.matching import Role
 from hk3s_autoscaler.scheduling.place import HOSTNAME_LABEL, HostPort, Place, conflicts, mismatch
 
 _STRANGER = Role()
 _ROUNDS = 4
+ENDLESS = 1 << 30
+
+
+_Around = tuple[tuple[str | None, ...], tuple[Taint, ...]]
+"""Labels and taints of a place that rules about others look at."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,6 +48,22 @@ class Spot:
         return self.place.room - used, self.place.ports | ports
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Asker:
+    """Equal pods that look for a place; `late`: kube-scheduler has long looked for one, too.
+
+    `spots` are those of the first `seen` that may do, by domain, as long as the rules by hostname
+    have the same floor.
+    """
+
+    spec: PodSpec
+    role: Role
+    late: bool
+    floor: tuple[int, ...] = ()
+    seen: int = 0
+    spots: dict[_Around, list[Spot]] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
     """Who could be placed, in an order in which each may be bound, and who could not.
@@ -61,6 +82,9 @@ class Market(Protocol):
 
     def on_sale(self) -> Iterable[Offer]:
         """What may be bought one of now, in the order of tiers."""
+
+    def affords(self, offer: Offer) -> bool:
+        """Whether the limits still allow one."""
 
     def buy(self, offer: Offer) -> Spot:
         """Buy one server that is on sale."""
@@ -128,8 +152,9 @@ class Settling:
             if len(later) == len(waiting):
                 break
             waiting = later
-        for pod, spot, _ in waiting:
-            spot.pods.remove(pod)
+        refused = {pod.key for pod, _, _ in waiting}
+        for spot in {id(spot): spot for _, spot, _ in waiting}.values():
+            spot.pods = [pod for pod in spot.pods if pod.key not in refused]
         return order, [pod for pod, _, _ in waiting]
 
 
@@ -141,6 +166,12 @@ class _Search:
         self._board = board
         self._numbers = numbers
         self._rests = {spot.name: spot.rest() for spot in settling.spots}
+        self._ranks = {spot.name: rank for rank, spot in enumerate(settling.spots)}
+        self._arounds = {spot.name: self._around(spot.place) for spot in settling.spots}
+        self._askers: dict[tuple[PodSpec, Role, bool], _Asker] = {}
+        self._asker_of: dict[PodKey, _Asker] = {}
+        self._sale = [(o, self._around(o.place)) for o in settling.shop.on_sale()]
+        self._kinds = len({around for _, around in self._sale})
         self.order: list[tuple[Pod, str]] = []
 
     def run(self, homeless: Iterable[Pod], *, buy: bool) -> list[Pod]:
@@ -180,32 +211,38 @@ class _Search:
     def settle(self, pods: Sequence[Pod]) -> list[Pod]:
         """Put pods where there is room and their rules allow; return the others."""
         left = []
-        full: dict[tuple[PodSpec, Role, bool], set[str]] = {}
-        hopeless: set[tuple[PodSpec, Role, bool]] = set()
+        hopeless: set[_Asker] = set()
         for pod in pods:
-            role, spec = self._settling.role(pod), pod.spec
-            kind = (spec, role, self._settling.is_overdue(pod))
-            spot = None
-            if kind not in hopeless:
-                spot = self._find(spec, role, full.setdefault(kind, set()), late=kind[2])
+            asker = self._asker(pod)
+            spot = self._find(asker) if asker not in hopeless else None
             if spot is None:
                 left.append(pod)
-                hopeless.add(kind)
+                hopeless.add(asker)
             else:
                 # What was placed may be what somebody wants to be near, or evens a spread out.
-                hopeless = {k for k in hopeless if not (k[1].affinity or k[1].spread)}
-                self._put(pod, role, spec, spot)
+                hopeless = {a for a in hopeless if not self._board.counts(a.role, asker.role)}
+                self._put(pod, asker.role, asker.spec, spot)
         return left
+
+    def _asker(self, pod: Pod) -> _Asker:
+        known = self._asker_of.get(pod.key)
+        if known is None:
+            role, late = self._settling.role(pod), self._settling.is_overdue(pod)
+            new = _Asker(spec=pod.spec, role=role, late=late)
+            known = self._askers.setdefault((pod.spec, role, late), new)
+            self._asker_of[pod.key] = known
+        return known
 
     def purchase(self, pods: Sequence[Pod]) -> list[Pod]:
         """Buy one server, the one that serves the first of the pods at the lowest price each."""
-        tried: set[tuple[PodSpec, Role]] = set()
+        tried: set[_Asker] = set()
         for pod in pods:
-            role, spec = self._settling.role(pod), pod.spec
-            if (spec, role) in tried or not role.is_related:
+            asker = self._asker(pod)
+            role, spec = asker.role, asker.spec
+            if asker in tried or not role.is_related:
                 continue
-            tried.add((spec, role))
-            alike = [p for p in pods if self._settling.role(p) == role and p.spec == spec]
+            tried.add(asker)
+            alike = [p for p in pods if self._asker(p) is asker]
             best = self._best_offer(spec, role, len(alike))
             if best is None:
                 continue
@@ -215,39 +252,65 @@ class _Search:
             self._settling.spots.append(spot)
             self._numbers[spot.name] = self._board.add(site(spot.place))
             self._rests[spot.name] = spot.rest()
+            self._ranks[spot.name] = len(self._ranks)
+            self._arounds[spot.name] = self._around(spot.place)
             for one in chosen:
                 self._put(one, role, spec, spot)
             taken = {one.key for one in chosen}
             return [p for p in pods if p.key not in taken]
         return list(pods)
 
-    def _find(self, spec: PodSpec, role: Role, useless: set[str], *, late: bool) -> Spot | None:
+    def _find(self, asker: _Asker) -> Spot | None:
+        """The first spot that takes a pod in, of the domain where fewest are if it spreads."""
+        role = asker.role
         best: tuple[tuple[int, ...], int, Spot] | None = None
-        for rank, spot in enumerate(self._settling.spots):
-            if spot.name in useless:
-                continue
-            if (late and spot.tried) or not self._has_room(spec, spot):
-                useless.add(spot.name)
-                continue
-            number = self._numbers[spot.name]
-            if not self._board.allows(role, number):
-                if not (role.affinity or role.spread):
-                    useless.add(spot.name)  # who keeps others away stays
-                continue
-            if not role.spread:
-                return spot
-            crowding = self._board.crowding(role, number)
-            if best is None or (crowding, rank) < best[:2]:
-                best = (crowding, rank, spot)
+        evens = any(rule.topology_key != HOSTNAME_LABEL for rule in role.spread)
+        for spots in self._candidates(asker).values():
+            found = self._first(asker, spots) if spots else None
+            if found is not None:
+                crowding = self._board.crowding(role, self._numbers[found.name]) if evens else ()
+                rank = (crowding, self._ranks[found.name])
+                if best is None or rank < best[:2]:
+                    best = (*rank, found)
         return best[2] if best is not None else None
 
-    def _has_room(self, spec: PodSpec, spot: Spot) -> bool:
-        room, ports = self._rests[spot.name]
-        return (
-            spec.requests.fits(room)
-            and not conflicts(spec.host_ports, ports)
-            and not mismatch(spec, spot.place)
-        )
+    def _first(self, asker: _Asker, spots: list[Spot]) -> Spot | None:
+        """The first of spots in one domain that takes a pod in; those that never will are dropped.
+
+        What has become too small stays so, and who is somewhere stays there: only those who want
+        others near them may find later what they miss now.
+        """
+        spec, role = asker.spec, asker.role
+        patient = role.affinity is not None and HOSTNAME_LABEL in role.affinity[1]
+        if not self._board.allows(role, self._numbers[spots[0].name], within_site=False):
+            return None
+        for at, spot in enumerate(spots):
+            room, ports = self._rests[spot.name]
+            fits = spec.requests.fits(room) and not conflicts(spec.host_ports, ports)
+            if fits and self._board.allows(role, self._numbers[spot.name]):
+                if not patient:
+                    del spots[:at]
+                return spot
+        if not patient:
+            spots.clear()
+        return None
+
+    def _candidates(self, asker: _Asker) -> dict[_Around, list[Spot]]:
+        """Spots that may do for a pod, by domain."""
+        spec, spots, floor = asker.spec, self._settling.spots, self._board.floor(asker.role)
+        if asker.floor != floor:
+            asker.floor, asker.seen, asker.spots = floor, 0, {}
+        if asker.seen < len(spots):
+            for spot in spots[asker.seen :]:
+                fits = spec.requests.fits(self._rests[spot.name][0])
+                if fits and not (asker.late and spot.tried) and not mismatch(spec, spot.place):
+                    asker.spots.setdefault(self._arounds[spot.name], []).append(spot)
+            asker.seen = len(spots)
+        return asker.spots
+
+    def _around(self, place: Place) -> _Around:
+        """All that rules about others look at, the place itself aside."""
+        return tuple(map(place.labels.get, self._settling.bonds.keys)), place.taints
 
     def _put(self, pod: Pod, role: Role, spec: PodSpec, spot: Spot) -> None:
         if role.is_related:
@@ -262,32 +325,52 @@ class _Search:
         """The offer that serves pods at the lowest price each, and how many it serves."""
         together = role.affinity is not None and HOSTNAME_LABEL in role.affinity[1]
         best: tuple[tuple[int, float], Offer, int] | None = None
-        for offer in self._settling.shop.on_sale():
-            if mismatch(spec, offer.place) or not spec.requests.fits(offer.place.room):
+        allowed: dict[_Around, int] = {}
+        done: set[_Around] = set()
+        shop = self._settling.shop
+        for offer, around in self._sale:
+            place, requests = offer.place, spec.requests
+            if best is not None and (tier(offer) != tier(best[1]) or len(done) == self._kinds):
+                break
+            if around in done or not requests.fits(place.room) or not shop.affords(offer):
                 continue
-            if conflicts(spec.host_ports, offer.place.ports):
+            if mismatch(spec, place) or conflicts(spec.host_ports, place.ports):
                 continue
-            number = self._served(spec, role, offer.place, most)
-            if number:
-                price = offer.offering.micro_eur_per_hour
-                # Who must be on one node will find no second one.
-                rank = (-number, price) if together else (0, price / number)
-                if best is None or rank < best[0]:
-                    best = (rank, offer, number)
+            if around not in allowed:
+                allowed[around] = self._allowed(role, place, most)
+            number = min(allowed[around], 1 if spec.host_ports else copies(spec, place.room))
+            if number == allowed[around]:
+                done.add(around)  # what follows is dearer and serves no more
+            if not number:
+                continue
+            price = offer.offering.micro_eur_per_hour
+            # Who must be on one node will find no second one.
+            rank = (-number, price) if together else (0, price / number)
+            if best is None or rank < best[0]:
+                best = (rank, offer, number)
         return (best[1], best[2]) if best is not None else None
 
-    def _served(self, spec: PodSpec, role: Role, place: Place, most: int) -> int:
-        """How many pods of a role a new server would take; the board is left as it was."""
-        trial = self._board.add(site(fresh(place, f"trial-{len(self._board)}")))
-        room, number = place.room, 0
-        while number < most and spec.requests.fits(room) and self._board.allows(role, trial):
+    def _allowed(self, role: Role, place: Place, most: int) -> int:
+        """How many pods of a role their rules allow on a new server; the board stays as it was."""
+        trial, number = self._board.add(site(fresh(place, f"trial-{len(self._board)}"))), 0
+        while number < most and self._board.allows(role, trial):
             self._board.put(role, trial)
-            room -= spec.requests
             number += 1
-            if spec.host_ports:
-                break
         self._board.drop(trial, role, number)
         return number
+
+
+def copies(spec: PodSpec, room: Resources) -> int:
+    """How many equal pods a room holds."""
+    wanted, free = spec.requests, dict(room.extended)
+    pairs = [
+        (wanted.cpu_milli, room.cpu_milli),
+        (wanted.memory_bytes, room.memory_bytes),
+        (wanted.ephemeral_bytes, room.ephemeral_bytes),
+        (wanted.pods, room.pods),
+        *((amount, free.get(name, 0)) for name, amount in wanted.extended),
+    ]
+    return min((max(0, have) // want for want, have in pairs if want), default=ENDLESS)
 
 
 def fresh(place: Place, name: str) -> Place:

@@ -67,6 +67,11 @@ def is_withdrawn(offering: Offering, now: datetime) -> bool:
     return offering.unavailable_after is not None and offering.unavailable_after <= now
 
 
+def tier(offer: Offer) -> tuple[bool, int]:
+    """Offers of a lower tier go first, whatever they cost: in stock before doubtful, by weight."""
+    return (not offer.offering.published_available, -offer.pool.weight)
+
+
 def generation(offering: Offering) -> int:
     """Hetzner numbers the generations of a type with the last digit: cpx22 follows cpx21."""
     last = offering.key.server_type[-1:]

@@ -173,6 +173,21 @@ class Board:
             if rule.topology_key != HOSTNAME_LABEL
         )
 
+    def counts(self, role: Role, other: Role) -> bool:
+        """Whether a role's affinity or spreads count pods of another role."""
+        if role.affinity is not None and role.affinity[0] in other.marks:
+            return True
+        domains = self._matchers.domains
+        return any(domains[rule.domains].matcher in other.marks for rule in role.spread)
+
+    def floor(self, role: Role) -> tuple[int, ...]:
+        """The global minimum of each spread rule of a role by hostname: as it grows, sites open."""
+        return tuple(
+            self._domains_of(rule.domains).least(rule.min_domains)
+            for rule in role.spread
+            if rule.topology_key == HOSTNAME_LABEL
+        )
+
     def nearness(self, role: Role, number: int) -> int:
         """How many of the pods that a role wants to be near are near a site."""
         if role.affinity is None:
