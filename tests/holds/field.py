@@ -4,7 +4,7 @@ import asyncio
 import base64
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
@@ -21,6 +21,7 @@ from hk3s_kube.client import Kube
 from hk3s_kube.nodepool import CRD_NAME
 from hk3s_lab.cloud import LabCloud, LabOptions
 from hk3s_lab.kubernetes_client import ApiError
+from hk3s_lab.proxy import Proxy
 from holds.relay import Ears, Relay, Snare
 from holds.replicas import Replica, Zygote, zygote
 from lab.machines.clusters import QUICK, Cluster, Json, eventually
@@ -100,6 +101,8 @@ class Field:
     settings: daemon.Config
     kubeconfig: Json
     ssh_host_ca: str
+    proxy: str
+    """The way to private addresses, as from the master: workers answer nobody else."""
     replicas: list[Replica] = field(default_factory=list)
     started: int = 0
     before: frozenset[str] = frozenset({"demo-bastion", "demo-master-1"})
@@ -139,7 +142,7 @@ class Field:
         argv += ["--ssh-host-ca-file", str(where / "ssh-ca")]
         argv += ["--kubeconfig", str(where / "kubeconfig"), "--bind-address", "127.0.0.1"]
         argv += ["--metrics-port", "0", "--health-port", "0"]
-        environment = {**self.lab.environment, "POD_NAME": name}
+        environment = {**self.lab.environment, "HTTP_PROXY": self.proxy, "POD_NAME": name}
         pid = await self.zygote.ask(argv=argv, environment=environment, stderr=str(log))
         made = Replica(name=name, pid=pid, log=log, relays=(api, hetzner), zygote=self.zygote)
         self.ears.pids[name] = pid
@@ -288,31 +291,50 @@ async def field_of(directory: Path, options: LabOptions | None = None) -> AsyncI
     machines = replace(QUICK, node_monitor_grace_seconds=None, node_lifecycle_seconds=30.0)
     options = options or LabOptions(speed=100, machines=machines)
     lab = LabCloud(options, directory=directory / "lab")
-    async with lab, aiohttp.ClientSession() as http, zygote() as ancestor:
+    async with (
+        lab,
+        aiohttp.ClientSession() as http,
+        zygote() as ancestor,
+        AsyncExitStack() as stack,
+    ):
         cluster = Cluster(lab, http)
+        stack.push_async_callback(cluster.close)
+        await cluster.network()
+        public = await cluster.bastion()
+        await cluster.master(public)
+        await cluster.connect(public)
+        await cluster.add_cloud_controller()
+        await eventually("master", lambda: cluster.node_ready("demo-master-1"), PLENTY)
+        await _install(cluster)
+        made = Field(
+            lab=lab,
+            cluster=cluster,
+            ears=Ears(),
+            zygote=ancestor,
+            directory=directory,
+            settings=await _settings(cluster),
+            kubeconfig=await _kubeconfig(cluster),
+            ssh_host_ca=minting.mint_ssh_host_ca().private,
+            proxy=await stack.enter_async_context(_proxy(lab)),
+        )
         try:
-            await cluster.network()
-            public = await cluster.bastion()
-            await cluster.master(public)
-            await cluster.connect(public)
-            await cluster.add_cloud_controller()
-            await _install(cluster)
-            made = Field(
-                lab=lab,
-                cluster=cluster,
-                ears=Ears(),
-                zygote=ancestor,
-                directory=directory,
-                settings=await _settings(cluster),
-                kubeconfig=await _kubeconfig(cluster),
-                ssh_host_ca=minting.mint_ssh_host_ca().private,
-            )
-            await eventually("master", lambda: cluster.node_ready("demo-master-1"), PLENTY)
             yield made
+        finally:
             for replica in made.replicas:
                 await replica.stop()
-        finally:
-            await cluster.close()
+
+
+@asynccontextmanager
+async def _proxy(lab: LabCloud) -> AsyncIterator[str]:
+    assert lab._machines is not None
+    site = lab._machines._site
+    master = next(machine for machine in lab.servers if machine.name == "demo-master-1")
+    proxy = Proxy(site.resolve, source=site.local(master.private[0]))
+    await proxy.start("127.0.0.1")
+    try:
+        yield proxy.url
+    finally:
+        await proxy.stop()
 
 
 async def _install(cluster: Cluster) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
@@ -57,6 +57,9 @@ class Agent:
         self._site = site
         self._body = body
         self._config = config
+        # k3s names the kubelet after the node; a flag of the user's own comes later and wins.
+        name = config.kubelet.get("hostname-override", config.name)
+        self._kubelet_config = replace(config, name=name)
         self._stack = AsyncExitStack()
         self._identity: Identity | None = None
         self._keeper: NodeKeeper | None = None
@@ -76,12 +79,12 @@ class Agent:
             site=self._site,
             client=client,
             facts=self._body.facts,
-            config=self._config,
+            config=self._kubelet_config,
             version=self._body.node.k3s.version if self._body.node.k3s else "",
         )
         node = await keeper.register()
         self._identity, self._keeper = identity, keeper
-        log.info("node.registered", node=self._config.name, uid=node["metadata"]["uid"])
+        log.info("node.registered", node=self._kubelet_config.name, uid=node["metadata"]["uid"])
 
     @property
     def access(self) -> Access:
@@ -120,7 +123,7 @@ class Agent:
         await proxy.start(address)
         self._stack.push_async_callback(proxy.stop)
         host = self._host(keeper, identity, proxy, address)
-        kubelet = Kubelet(host, self._config.name, self._pod_cidr)
+        kubelet = Kubelet(host, self._kubelet_config.name, self._pod_cidr)
         server = KubeletServer(kubelet, identity, host.directory)
         await server.start(address)
         self._stack.push_async_callback(server.stop)
@@ -145,7 +148,7 @@ class Agent:
         return Host(
             site=self._site,
             client=keeper.client,
-            writer=Writer(self._site.clock, self._config.name),
+            writer=Writer(self._site.clock, self._kubelet_config.name),
             facts=NodeFacts(
                 address=address,
                 proxy_url=proxy.url,

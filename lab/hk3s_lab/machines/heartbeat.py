@@ -162,6 +162,8 @@ def is_ready(node: Object) -> bool:
 
 
 def _refusal(error: ApiError) -> StepError:
-    if error.status == _FORBIDDEN and "label" in error.message:
+    # NodeRestriction, and whoever reads k3s's journal, tells both in one breath.
+    told = ("label", "is not allowed to modify")
+    if error.status == _FORBIDDEN and any(words in error.message for words in told):
         return StepError("label-forbidden", error.message)
     return StepError("k3s-failed", f"the API refuses the node: {error.reason} {error.message}")
