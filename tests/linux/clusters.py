@@ -5,6 +5,7 @@ import dataclasses
 import datetime as dt
 import json
 import secrets
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -202,5 +203,8 @@ async def attempt(*argv: str, seconds: float = 60.0) -> tuple[int, str]:
     return status, output + said
 
 
-async def all_of(*work: Any) -> None:  # noqa: ANN401 - coroutines of any result
-    await asyncio.gather(*work)
+async def all_of(*work: Coroutine[Any, Any, object]) -> None:
+    """Do all of it at once; the first failure ends the rest."""
+    async with asyncio.TaskGroup() as tasks:
+        for one in work:
+            tasks.create_task(one)

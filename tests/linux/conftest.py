@@ -10,16 +10,21 @@ import pytest_asyncio
 from hk3s_lab.cloud import LabCloud, LabOptions
 from hk3s_lab.linux import needs
 from hk3s_lab.machines.site import Options
-from linux.clusters import WORKERS, LinuxCluster, all_of
+from linux.clusters import BOOT_SECONDS, WORKERS, LinuxCluster, all_of
 
-SECONDS = 600.0
+SECONDS = 1200.0
 """For the first test that needs the cluster: it may have to make the roots."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if Path(__file__).parent in item.path.parents and "timeout" not in item.keywords:
+    """Let labs of their own come first: `cluster` takes this process off the host's network."""
+    own = [item for item in items if Path(__file__).parent in item.path.parents]
+    for item in own:
+        if "timeout" not in item.keywords:
             item.add_marker(pytest.mark.timeout(SECONDS))
+    in_order = iter(sorted(own, key=lambda item: "cluster" in getattr(item, "fixturenames", ())))
+    ours = set(own)
+    items[:] = [next(in_order) if item in ours else item for item in items]
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -44,7 +49,7 @@ async def cluster() -> AsyncIterator[LinuxCluster]:
         await cluster.network()
         public = await cluster.bastion()
         await cluster.master(public)
-        await cluster.connect(public)
+        await cluster.connect(public, BOOT_SECONDS)
         await all_of(*(cluster.member(name, ip) for name, (_, _, ip) in WORKERS.items()))
         await all_of(*(cluster.ready(name) for name in WORKERS))
         yield cluster

@@ -143,7 +143,7 @@ async def test_the_status_port_answers_masters_only(cluster: LinuxCluster) -> No
     async def answers() -> bool:
         return bool(await cluster.status(name))
 
-    await eventually("the master gets an answer", answers, 10)
+    await eventually("the master gets an answer", answers, 60)
     status, _ = await cluster.container("demo-w-ens10").execute("sh", "-c", ask)
 
     assert status != 0

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from hk3s_lab.errors import LabError
-from hk3s_lab.linux.fabric import LEASE_SECONDS
+from hk3s_lab.linux.fabric import LEASE_SECONDS, RENEWAL_SECONDS
 from lab.machines.clusters import eventually
 from linux.clusters import BOOT_SECONDS, WORKERS, LinuxCluster, all_of
 
@@ -177,7 +177,7 @@ async def test_egress_survives_renewals_and_an_expired_lease(cluster: LinuxClust
 
     await eventually("three renewals", renewed, RENEWED_SECONDS)
     for name in WORKERS:
-        assert await has_egress(cluster, name)
+        await egress(cluster, name, RENEWAL_SECONDS / 2)
 
     await all_of(*(network.silence_dhcp(cluster.ids[name], silent=True) for name in WORKERS))
     try:

@@ -212,7 +212,7 @@ class Cluster:
         )
         await self.server(name, userdata.render_worker(params), ip)
 
-    async def connect(self, public: str) -> KubernetesClient:
+    async def connect(self, public: str, seconds: float = 60) -> KubernetesClient:
         """Return a client that goes through the bastion with a locally minted certificate."""
         certificate, key = minting.mint_admin_certificate(self.pki, CLOCK.now())
         text = minting.render_kubeconfig(
@@ -223,7 +223,7 @@ class Cluster:
             key,
         )
         self._kubernetes = await KubernetesClient(access_from_kubeconfig(text)).__aenter__()
-        await eventually("the API answers", self.answers, 60)
+        await eventually("the API answers", self.answers, seconds)
         return self._kubernetes
 
     async def answers(self) -> bool:
