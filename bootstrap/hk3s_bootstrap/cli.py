@@ -17,6 +17,7 @@ from hk3s_bootstrap import create as creation
 from hk3s_bootstrap import kubeconfig as kubeconfigs
 from hk3s_bootstrap import removal, report, state
 from hk3s_bootstrap import ssh as ways_in
+from hk3s_bootstrap import why as reasons
 from hk3s_bootstrap.checks import offline
 from hk3s_bootstrap.checks.finding import Report
 from hk3s_bootstrap.checks.finding import report as report_of
@@ -71,7 +72,10 @@ ReplacePools = Annotated[
     bool, typer.Option("--replace-pools", help="Bring existing NodePools to what the file says.")
 ]
 
-
+Why = Annotated[
+    str | None,
+    typer.Option(metavar="SERVER", help="Ask this server what keeps it from being a Node."),
+]
 Forget = Annotated[bool, typer.Option("--forget", help="Remove the local CAs and tokens as well.")]
 
 
@@ -138,11 +142,21 @@ def create(
 
 @app.command()
 def status(
-    *, file: File = Path("cluster.yaml"), output: OutputOption = "text", state_dir: StateDir = None
+    *,
+    file: File = Path("cluster.yaml"),
+    output: OutputOption = "text",
+    state_dir: StateDir = None,
+    why: Why = None,
 ) -> None:
     """Show what is there, what it costs and what is wrong with it."""
 
     async def run(session: Session) -> None:
+        if why is not None:
+            config_file, world = await _ssh_config(session)
+            name = ways_in.find(world, session.config.cluster, why)
+            answer = await reasons.ask(config_file, world, name)
+            _print(output, answer.json(), answer.text())
+            return
         found = await look(session)
         if output == "json":
             _print_json(found.values)
