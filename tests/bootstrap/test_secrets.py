@@ -2,11 +2,9 @@
 
 import asyncio
 import base64
-import gzip
 import os
-import stat
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -14,10 +12,9 @@ import pytest_asyncio
 import yaml
 
 from bootstrap.grid import Cloud, Grid, cloud
+from bootstrap.leaks import Leaks, command_lines, password_hashes, readable_by_others, user_data
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-PIECE = 20
-"""Characters of a secret in a row that are too many."""
 SECRET_TOKEN = "s3cr3tT0kenAbCdEfGhIjKlMnOpQrStUvWxYz0123456789abcdefghijklmnopq"[:64]
 QUOTING = {
     "error": {
@@ -35,66 +32,26 @@ async def user(one_grid: Grid, tmp_path: Path) -> AsyncIterator[Cloud]:
         yield made
 
 
-def secrets_of(user: Cloud, bodies: list[bytes]) -> set[str]:
+def leaks_of(user: Cloud, bodies: list[bytes]) -> Leaks:
     """Every secret value: of the state directory, of user-data, of kubeconfigs, the API token."""
-    found = {SECRET_TOKEN, SECRET_TOKEN[:32], SECRET_TOKEN[32:]}
-    texts = [path.read_text(encoding="utf-8") for path in user.state.rglob("*") if path.is_file()]
-    found.add((user.state / "k3s-token").read_text(encoding="utf-8").strip())
+    found = Leaks()
+    found.add("API token", SECRET_TOKEN)
+    found.add("k3s token", (user.state / "k3s-token").read_text(encoding="utf-8").strip())
+    for path in user.state.rglob("*"):
+        if path.is_file():
+            found.add_keys(path.name, path.read_text(encoding="utf-8"))
     kubeconfig = user.directory / "kubeconfig"
     if kubeconfig.exists():
         values = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
         data = values["users"][0]["user"]["client-key-data"]
-        found.add(data)
-        texts.append(base64.b64decode(data).decode())
+        found.add_keys("kubeconfig", base64.b64decode(data).decode())
+        found.add("kubeconfig, encoded", data)
     for body in bodies:
         text = user_data(body)
-        texts.append(text)
-        found |= {word for word in text.replace('"', " ").split() if word.startswith("$6$")}
-    for text in texts:
-        found |= set(private_lines(text))
+        found.add_keys("user-data", text)
+        found.add("password hash", *password_hashes(text))
     assert len(found) > 50
     return found
-
-
-def private_lines(text: str) -> Iterator[str]:
-    """Lines of private keys, without those that all keys share."""
-    inside = False
-    for line in (line.strip() for line in text.splitlines()):
-        if "PRIVATE KEY" in line:
-            inside = "BEGIN" in line
-        elif inside and len(line) >= PIECE and not line.startswith("b3BlbnNzaC1rZXktdjE"):
-            yield line
-
-
-def user_data(body: bytes) -> str:
-    text = str(yaml.safe_load(body)["user_data"])
-    if text.startswith("#"):
-        return text
-    return gzip.decompress(base64.b64decode(text)).decode()
-
-
-def pieces(secret: str) -> Iterator[str]:
-    yield secret
-    for start in range(0, len(secret) - PIECE, PIECE):
-        yield secret[start : start + PIECE]
-
-
-def assert_clean(text: str, secrets: set[str]) -> None:
-    for secret in secrets:
-        for piece in pieces(secret):
-            assert piece not in text, f"{len(piece)} characters of a secret show"
-
-
-def command_lines() -> str:
-    """Arguments of all processes, of which some end while we look."""
-    found = []
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit():
-            try:
-                found.append((process / "cmdline").read_bytes().decode(errors="replace"))
-            except OSError:
-                continue
-    return "\n".join(found)
 
 
 async def test_nothing_secret_shows_whatever_goes_wrong(user: Cloud) -> None:
@@ -113,8 +70,9 @@ async def test_nothing_secret_shows_whatever_goes_wrong(user: Cloud) -> None:
         done = await user.run(command)
         assert done.exit_code == 0, done.output
         said.append(done.output)
-    secrets = secrets_of(user, user.grid.hetzner.bodies)
-    private = [path for path in user.directory.rglob("*") if path.is_file()]
+    leaks = leaks_of(user, user.grid.hetzner.bodies)
+    said += [path.read_text(encoding="utf-8") for path in readable_by_others(user.directory)]
+    assert leaks.found_in((user.directory / "kubeconfig").read_text(encoding="utf-8"))
     user.grid.api.open = False
     await user.fault(QUOTING, match={"method": "DELETE"}, times=9)
     said.append((await user.run("destroy")).output)
@@ -122,10 +80,7 @@ async def test_nothing_secret_shows_whatever_goes_wrong(user: Cloud) -> None:
     await user.ask("DELETE", "faults")
     said.append((await user.run("destroy")).output)
 
-    assert_clean("\n".join(said), secrets)
-    for path in private:
-        if path.exists() and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            assert_clean(path.read_text(encoding="utf-8"), secrets)
+    leaks.assert_none_in("\n".join(said))
 
 
 async def test_no_secret_is_an_argument_of_a_process(user: Cloud) -> None:
@@ -147,4 +102,4 @@ async def test_no_secret_is_an_argument_of_a_process(user: Cloud) -> None:
     assert process.returncode == 0
     listed = "\n".join(seen)
     assert "hk3s-bootstrap\0create" in listed
-    assert_clean(listed, secrets_of(user, user.grid.hetzner.bodies))
+    leaks_of(user, user.grid.hetzner.bodies).assert_none_in(listed)
