@@ -9,6 +9,7 @@ from hk3s_autoscaler.daemon.joins import Joins
 from hk3s_autoscaler.daemon.kit import Kit
 from hk3s_autoscaler.daemon.log import logger
 from hk3s_autoscaler.daemon.observe import observe
+from hk3s_autoscaler.daemon.quiet import LastPlan
 from hk3s_autoscaler.daemon.report import Reporter
 from hk3s_autoscaler.daemon.trigger import Batch, Seen, Trigger
 from hk3s_autoscaler.model.snapshot import PlanConfig, Snapshot
@@ -50,6 +51,7 @@ class Loop:
         self._executor = Executor(kit, self._joins)
         self._reporter = Reporter(kit, config)
         self._seen: Seen = {}
+        self._last: LastPlan | None = None
         self._working = True  # a new process does not know what the last one left
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -70,10 +72,10 @@ class Loop:
         kit, begun_at = self._kit, self._kit.clock.monotonic()
         self._note(batch)
         snapshot = await self._observe(BLIND_AGE if self._joins.blind else LIST_AGE)
-        plan_ = self._plan(snapshot, self._config, kit.clock.now())
+        plan_ = self._planned(snapshot)
         if needs_fresh_servers(plan_.actions) and kit.servers.age() > DECISION_AGE:
             snapshot = await self._observe(DECISION_AGE)
-            plan_ = self._plan(snapshot, self._config, kit.clock.now())
+            plan_ = self._planned(snapshot)
         begun = await self._executor.execute(plan_, snapshot, self._seen)
         await self._reporter.report(snapshot, plan_, begun, self._executor.drain_blocked)
         self._settle(snapshot, begun)
@@ -92,6 +94,14 @@ class Loop:
 
     async def _observe(self, max_age: float) -> Snapshot:
         return await observe(self._kit, self._joins, max_age=max_age)
+
+    def _planned(self, snapshot: Snapshot) -> Plan:
+        last, monotonic = self._last, self._kit.clock.monotonic()
+        if last is not None and last.holds(snapshot, monotonic):
+            return last.plan
+        plan_ = self._plan(snapshot, self._config, self._kit.clock.now())
+        self._last = LastPlan(plan=plan_, snapshot=snapshot, at=monotonic)
+        return plan_
 
     async def _guarded_turn(self, batch: Batch) -> None:
         kit, failures = self._kit, self._kit.health.failures
