@@ -4,6 +4,7 @@ import asyncio
 import logging
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -23,7 +24,9 @@ from hk3s_lab.kubernetes.build import ensure_binary
 from hk3s_lab.linux.internet import LAPTOP
 from hk3s_lab.machines.site import Options
 
-NODE_GRACE_SECONDS = 8
+NODE_GRACE_SECONDS: Mapping[MachineKind, int] = {"virtual": 8, "linux": 40}
+LINUX_PATIENCE = 3.0
+"""A dozen Debians that boot at once need all of a machine."""
 
 
 def demo_command(
@@ -87,7 +90,7 @@ async def _play(script: Script, seed: int, console: Console, kind: MachineKind) 
     script.directory.mkdir(mode=0o700, parents=True)
     _log_to(script.directory / "lab.log")
     binary = await ensure_binary(lambda line: console.print(line, markup=False))
-    machines = Options(seed=seed, node_monitor_grace_seconds=NODE_GRACE_SECONDS)
+    machines = Options(seed=seed, node_monitor_grace_seconds=NODE_GRACE_SECONDS[kind])
     options = LabOptions(seed=seed, machines=machines, kind=kind)
     if kind == "linux":
         script = for_linux(script)
@@ -116,7 +119,7 @@ def for_linux(script: Script) -> Script:
     cluster["bastion"]["allowedCidrs"] = [f"{LAPTOP}/32"]
     path = script.directory / "cluster.yaml"
     path.write_text(yaml.safe_dump(cluster, sort_keys=False), encoding="utf-8")
-    return replace(script, cluster_file=path)
+    return replace(script, cluster_file=path, patience=LINUX_PATIENCE)
 
 
 def _log_to(path: Path) -> None:

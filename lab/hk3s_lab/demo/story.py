@@ -36,6 +36,8 @@ class Script:
     directory: Path
     sold_out: str
     """An offering that is refused although it is listed, such as `cx33/fsn1`."""
+    patience: float = 1.0
+    """Factor on the time that each act may take."""
 
     @property
     def kubeconfig(self) -> Path:
@@ -207,6 +209,7 @@ class Story:
 
     async def _until(self, what: str, holds: Callable[[], bool], seconds: float) -> None:
         """Wait for a condition on the world, showing it meanwhile."""
+        seconds *= self._script.patience
         deadline = self._clock.monotonic() + seconds
         async with self._showing():
             while not holds():
@@ -267,10 +270,11 @@ class Story:
         argv = [product.installed("hk3s-bootstrap"), command, "-f", str(self._script.cluster_file)]
         if command != "validate":
             argv += ["--state-dir", str(self._script.directory / "state")]
+        seconds = DESTROY_SECONDS if command == "destroy" else CREATE_SECONDS
         await product.run(
             [*argv, *options],
             environment=self._environment(),
-            timeout_seconds=DESTROY_SECONDS if command == "destroy" else CREATE_SECONDS,
+            timeout_seconds=seconds * self._script.patience,
             on_line=lambda line: self._view.say(f"  {line}"),
         )
 
