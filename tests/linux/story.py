@@ -105,6 +105,8 @@ class Story:
         )
         first = {worker.name for worker in self.world.live("worker")}
         victim = min(first)
+        said = await self.bootstrap("status", "--why", victim)
+        assert f"{victim}: step install, failed: checksum-mismatch" in said, said
         await self.kube("delete", "secret", "-n", "kube-system", await self.token_secret(victim))
         releases.content, releases.published = releases.published, None
 
