@@ -55,9 +55,11 @@ class Operation:
             return None
         return Draft202012Validator(body["content"]["application/json"]["schema"])
 
-    @property
-    def parameters(self) -> set[str]:
-        return {p["name"] for p in self.spec.get("parameters", ()) if p["in"] == "query"}
+    @functools.cached_property
+    def parameters(self) -> Mapping[str, Mapping[str, Json]]:
+        """The schemas of the query's parameters by name."""
+        found = self.spec.get("parameters", ())
+        return {p["name"]: p["schema"] for p in found if p["in"] == "query"}
 
 
 @functools.cache
@@ -102,22 +104,37 @@ def judge(exchange: Exchange) -> Operation | None:
     else:
         _check(validator, body, where)
     if exchange.status < 300:
-        check_body(operation, exchange)
+        _check_what_is_specified(operation, exchange)
     return operation
 
 
 def check_request(operation: Operation, exchange: Exchange) -> None:
-    """Raise `AssertionError` unless parameters and body are as specified."""
-    unknown = {name for name, _ in exchange.query} - operation.parameters
+    """Raise `AssertionError` unless it is as specified and has no other parameters."""
+    unknown = {name for name, _ in exchange.query} - set(operation.parameters)
     assert not unknown, f"{operation.name}: unspecified parameters {unknown}"
-    check_body(operation, exchange)
+    _check_what_is_specified(operation, exchange)
 
 
-def check_body(operation: Operation, exchange: Exchange) -> None:
-    """Raise `AssertionError` unless the body is as specified; null counts as absent."""
+def _check_what_is_specified(operation: Operation, exchange: Exchange) -> None:
+    """Judge parameters, of which others are ignored, and body, in which null counts as absent."""
+    for name, text in exchange.query:
+        schema = operation.parameters.get(name, {})
+        schema = schema.get("items", schema)
+        _check(Draft202012Validator(schema), _read(text, schema), f"{operation.name}?{name}")
     validator = operation.request_validator()
     if validator is not None and exchange.body:
         _check(validator, _without_null(exchange.body), f"request {operation.name}")
+
+
+def _read(text: str, schema: Mapping[str, Json]) -> Json:
+    """Read a parameter's text as its schema means it; what cannot be read stays text."""
+    match schema.get("type"):
+        case "integer" if text.isdigit():
+            return int(text)
+        case "boolean" if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        case _:
+            return text
 
 
 def _check(validator: Draft202012Validator, value: Json, where: str) -> None:
