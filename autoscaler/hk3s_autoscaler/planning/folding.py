@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from hk3s_autoscaler.planning.problem import Kind, Problem
+from hk3s_autoscaler.planning.problem import ANYBODY, Kind, Neighbours, Problem
 
 _MANY_KINDS = 16
 """Up to so many kinds for the same classes are all looked at."""
@@ -75,38 +75,67 @@ def _part(problem: Problem, classes: tuple[int, ...], kinds: tuple[int, ...]) ->
     )
 
 
-def folded(problem: Problem) -> tuple[Problem, tuple[int, ...]]:
-    """Return a problem without rules between pods, and for each class its number there.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folded:
+    """A smaller problem; `which` is the number there of each class, `kinds` are those of each kind.
 
-    Classes that ask for the same, of servers of the same sizes and prices, are one; so are kinds
-    that differ only in which of them they serve. No purchase for the problem costs less than the
-    cheapest for the folded one.
+    No purchase for the whole problem costs less than the cheapest for this one.
     """
-    suited: list[set[tuple[object, ...]]] = [set() for _ in problem.counts]
+
+    problem: Problem
+    which: tuple[int, ...]
+    kinds: tuple[tuple[int, ...], ...]
+
+
+def folded(problem: Problem) -> Folded:
+    """Make one of classes that ask for the same, of servers of the same sizes and prices.
+
+    Kinds that differ only in which of such classes they serve are one, too. Of rules between pods
+    it keeps how many pods of crowds may be on a server, all those crowds together.
+    """
+    sizes: list[set[tuple[object, ...]]] = [set() for _ in problem.counts]
     for kind in problem.kinds:
         for index in kind.classes:
-            suited[index].add((kind.room, kind.price, kind.uses))
+            sizes[index].add((kind.room, kind.price, kind.uses))
+    near = problem.neighbours
     numbers: dict[object, int] = {}
     known: dict[frozenset[tuple[object, ...]], int] = {}
-    which = tuple(
-        numbers.setdefault(
-            (demand, known.setdefault(frozenset(suited[index]), len(known))), len(numbers)
-        )
-        for index, demand in enumerate(problem.demands)
-    )
+    which = []
+    for index, demand in enumerate(problem.demands):
+        served_by = known.setdefault(frozenset(sizes[index]), len(known))
+        crowded = bool(near and near[index].crowds)
+        which.append(numbers.setdefault((demand, served_by, crowded), len(numbers)))
     counts = [0] * len(numbers)
     demands: list[tuple[int, ...]] = [()] * len(numbers)
+    crowds: list[dict[int, int]] = [{} for _ in numbers]
     for index, number in enumerate(which):
         counts[number] += problem.counts[index]
         demands[number] = problem.demands[index]
-    kinds: dict[Kind, None] = {}
-    for kind in problem.kinds:
+        if near and problem.counts[index]:
+            crowds[number].update(near[index].crowds)
+    kinds: dict[Kind, list[int]] = {}
+    for at, kind in enumerate(problem.kinds):
         classes = tuple(sorted({which[i] for i in kind.classes}))
-        kinds.setdefault(replace(kind, classes=classes))
+        kinds.setdefault(replace(kind, classes=classes), []).append(at)
     small = Problem(
-        demands=tuple(demands), counts=tuple(counts), kinds=tuple(kinds), limits=problem.limits
+        demands=tuple(demands),
+        counts=tuple(counts),
+        kinds=tuple(kinds),
+        limits=problem.limits,
+        neighbours=_summed(crowds) if near else (),
     )
-    return small, which
+    return Folded(problem=small, which=tuple(which), kinds=tuple(map(tuple, kinds.values())))
+
+
+def _summed(crowds: Sequence[dict[int, int]]) -> tuple[Neighbours, ...]:
+    """One crowd for each set of crowds that a folded class is in, as large as all together."""
+    numbers: dict[frozenset[int], int] = {}
+    return tuple(
+        Neighbours(crowds=((numbers.setdefault(frozenset(own), len(numbers)), sum(own.values())),))
+        if own
+        else ANYBODY
+        for own in crowds
+    )
 
 
 def ladder(problem: Problem) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ from hk3s_autoscaler.planning.filling import (
     by_size,
     by_value,
 )
-from hk3s_autoscaler.planning.folding import Part, folded, ladder, parts
+from hk3s_autoscaler.planning.folding import Folded, Part, folded, ladder, parts
 from hk3s_autoscaler.planning.problem import Pattern, Problem, affordable
 from hk3s_autoscaler.planning.relaxation import Load, Relaxation, area_values, relax
 from hk3s_autoscaler.planning.repack import Improver
@@ -33,7 +33,10 @@ _DIVES = 12
 _AT_ONCE = 4
 _MANY_CLASSES = 64
 """Beyond so many, classes are folded to find out what they are worth."""
+_FOLDED_WORK = 300_000
 _RACE_WORK = 300_000
+_NEARLY = 8
+"""A load of a folded problem is bought if less than one of so many of its pods is missing."""
 _FAVOURITES = 8
 _IMPROVE_WORK = 1_000_000
 _TURNS = 6
@@ -147,25 +150,38 @@ def _solve(problem: Problem, share: int) -> Packing:
 def _guided(problem: Problem, share: int) -> tuple[Sequence[float], list[Packing]]:
     """What pods are worth by a relaxation, and covers that go by it."""
     if len(problem.counts) > _MANY_CLASSES:
-        small, which = folded(problem)
-        worth = _values(small, share)
-        values: Sequence[float] = [worth[number] for number in which]
-        return values, list(_race(problem, values, (), _RACE_WORK // share))
+        return _guided_by_folded(problem, share)
     rough = relax(problem, 1)
     found = [_cover(problem, rough.values, (rule,), problem.counts) for rule in RULES]
     loads = {(b.kind, b.pattern) for packing in found for b in packing.batches}
     relaxed = relax(problem, _RELAX_WORK // share, sorted(loads))
     found.append(_dive(problem, relaxed))
-    found += _race(problem, relaxed.values, relaxed.columns, _RACE_WORK // share)
+    bought = Counter(kind for kind, _, _ in relaxed.columns)
+    found += _race(problem, relaxed.values, bought, _RACE_WORK // share)
     return relaxed.values, found
 
 
-def _values(problem: Problem, share: int) -> Sequence[float]:
-    if len(problem.counts) > _MANY_CLASSES:
-        return area_values(problem)
-    values = relax(problem, 1).values
-    loads = {load for rule in RULES[:2] for load in greedy_loads(problem, values, rule)}
-    return relax(problem, _RELAX_WORK // share, sorted(loads)).values
+def _guided_by_folded(problem: Problem, share: int) -> tuple[Sequence[float], list[Packing]]:
+    """Very many classes: relax what they have in common, and buy that with what is at hand."""
+    fold = folded(problem)
+    small = fold.problem
+    worth = area_values(small)
+    mix: tuple[tuple[int, Pattern, float], ...] = ()
+    if len(small.counts) <= _MANY_CLASSES:
+        rough = relax(small, 1).values
+        loads = {load for rule in RULES[:2] for load in greedy_loads(small, rough, rule)}
+        relaxed = relax(small, _FOLDED_WORK // share, sorted(loads))
+        worth, mix = relaxed.values, relaxed.columns
+    values = [worth[number] for number in fold.which]
+    cover = _Cover(problem, values, RULES[:2], problem.counts, 0)
+    for kind, pattern, amount in sorted(mix, key=lambda column: (-column[2], column[:2])):
+        cover.buy_alike(fold, kind, pattern, int(amount + _WHOLE))
+    cover.run(range(len(problem.kinds)))
+    amounts: Counter[int] = Counter()
+    for kind, _, _ in mix:
+        amounts[fold.kinds[kind][0]] += 1
+    race = _race(problem, values, amounts, _RACE_WORK // share)
+    return values, [cover.packing(), *race]
 
 
 def _improve(
@@ -187,10 +203,13 @@ def _improve(
 def _race(
     problem: Problem,
     values: Sequence[float],
-    mix: Iterable[tuple[int, Pattern, float]],
+    mix: Counter[int],
     work: int,
 ) -> Iterator[Packing]:
-    """Cover in several ways until the work is done: by values, by size, one kind above all."""
+    """Cover in several ways until the work is done: by values, by size, one kind above all.
+
+    `mix` counts the columns of each kind in the relaxed mix.
+    """
     ways: list[tuple[Sequence[float], Sequence[Rule], int | None]] = [
         (_even(problem), (by_match, by_size), None),
         (values, RULES, None),
@@ -207,16 +226,11 @@ def _race(
             return
 
 
-def _favourites(problem: Problem, mix: Iterable[tuple[int, Pattern, float]]) -> list[int]:
+def _favourites(problem: Problem, mix: Counter[int]) -> list[int]:
     """Kinds to buy before all others: those of the relaxed mix, then the cheapest."""
     if len(problem.kinds) == 1:
         return []
-    amounts: Counter[int] = Counter()
-    for kind, _, amount in mix:
-        amounts[kind] += amount  # type: ignore[assignment]  # a sum of fractions
-    order = sorted(
-        range(len(problem.kinds)), key=lambda k: (-amounts[k], problem.kinds[k].price, k)
-    )
+    order = sorted(range(len(problem.kinds)), key=lambda k: (-mix[k], problem.kinds[k].price, k))
     return order[:_FAVOURITES]
 
 
@@ -323,6 +337,37 @@ class _Cover:
             self._waiting[index] -= n * number
         self._bought[kind, pattern] = self._bought.get((kind, pattern), 0) + number
         return number
+
+    def buy_alike(self, fold: Folded, kind: int, pattern: Pattern, number: int) -> None:
+        """Buy loads of a folded problem, each class made up of what it stands for."""
+        members: dict[int, list[int]] = {}
+        wanted = {index for index, _ in pattern}
+        for index, folded_to in enumerate(fold.which):
+            if folded_to in wanted:
+                members.setdefault(folded_to, []).append(index)
+        pods = sum([n for _, n in pattern])
+        for _ in range(number):
+            loads = [self._like(k, pattern, members) for k in fold.kinds[kind]]
+            held, load, best = max(
+                (sum([n for _, n in load]), load, k)
+                for k, load in zip(fold.kinds[kind], loads, strict=True)
+            )
+            if held * _NEARLY < pods * (_NEARLY - 1) or not self.buy(best, load, 1):
+                return
+
+    def _like(self, number: int, pattern: Pattern, members: dict[int, list[int]]) -> Pattern:
+        kind = self._problem.kinds[number]
+        suited = set(kind.classes)
+        filling = Filling(self._problem, kind.room, (), self._values)
+        for index, wanted in pattern:
+            left = wanted
+            waiting = sorted((-self._waiting[i], i) for i in members[index] if i in suited)
+            for negative, member in waiting:
+                taken = filling.fit(member, min(left, -negative)) if left and negative else 0
+                if taken:
+                    filling.put(member, taken)
+                    left -= taken
+        return filling.pattern()
 
     def trim(self, pattern: Pattern) -> Pattern:
         """What of a load is still waiting."""
