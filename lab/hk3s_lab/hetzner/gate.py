@@ -115,11 +115,11 @@ class Gate:
             What a fault does to the request.
         """
         visit.match = self._router.match(visit.path)
-        if visit.match is None:
-            raise errors.route_not_found()
         secret = _bearer(visit.authorization)
         visit.token = self._known(secret)
         self._count(visit, secret)
+        if visit.match is None:
+            raise errors.route_not_found()
         if visit.token is None:
             message = "the token you have provided is invalid" if secret else "token is required"
             raise ApiError("unauthorized", message)

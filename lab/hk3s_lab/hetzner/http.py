@@ -13,7 +13,7 @@ from aiohttp import web
 from hk3s_lab.clock import Clock
 from hk3s_lab.hetzner import control, gate, metadata
 from hk3s_lab.hetzner.control import Control
-from hk3s_lab.hetzner.errors import ApiError, route_not_found
+from hk3s_lab.hetzner.errors import ApiError
 from hk3s_lab.hetzner.faults import Effect
 from hk3s_lab.hetzner.gate import Gate, Reply, Visit, failure
 from hk3s_lab.hetzner.request_log import Entry, RequestLog
@@ -166,8 +166,6 @@ class HttpServer:
         """Return how the connection was dropped, if it was, and the reply."""
         effect = Effect()
         try:
-            if not visit.path.strip("/"):
-                raise route_not_found()
             effect = self._gate.admit(visit)
             if effect.latency_seconds:
                 await self._clock.sleep(effect.latency_seconds)

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 
 HOUR = 3600.0
+_ROUNDING = 1e-6
+"""Of a request or a second: what floating-point sums may be off."""
 
 
 @dataclass(slots=True)
@@ -21,16 +23,16 @@ class Bucket:
         gained = (monotonic - self.updated) * limit / HOUR
         self.level = limit if self.level is None else min(limit, self.level + gained)
         self.updated = monotonic
-        if self.level < 1:
+        if self.level < 1 - _ROUNDING:
             return False
-        self.level -= 1
+        self.level = max(0.0, self.level - 1)
         return True
 
     def remaining(self) -> int:
         """Return the whole requests left."""
-        return int(self.level or 0)
+        return int((self.level or 0) + _ROUNDING)
 
     def full_after(self, limit: int) -> int:
         """Return the seconds until the bucket is full again."""
         missing = limit - (self.level or 0)
-        return math.ceil(missing * HOUR / limit) if limit else 0
+        return math.ceil(missing * HOUR / limit - _ROUNDING) if limit else 0

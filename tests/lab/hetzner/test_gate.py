@@ -50,17 +50,58 @@ async def test_listed_tokens_name_their_project_and_may_be_read_only() -> None:
         assert unknown.status == 401
 
 
-async def test_the_rate_limit_counts_down_and_refills_by_one_a_second(cloud: Cloud) -> None:
-    first = await cloud.get("/servers")
-    second = await cloud.get("/servers")
-    await cloud.advance(1)
-    third = await cloud.get("/servers")
+RATE_ROWS: list[tuple[int, list[tuple[float, int, int, int]]]] = [
+    # requests an hour, then by call: seconds passed before -> status, remaining, seconds to full
+    (3600, [(0, 200, 3599, 1)]),
+    (3600, [(0, 200, 3599, 1), (0, 200, 3598, 2), (0, 200, 3597, 3)]),
+    (3600, [(0, 200, 3599, 1), (0, 200, 3598, 2), (1, 200, 3598, 2), (0.5, 200, 3597, 3)]),
+    (3600, [(0, 200, 3599, 1), (7200, 200, 3599, 1)]),
+    (1, [(0, 200, 0, 3600), (0, 429, 0, 3600), (3599, 429, 0, 1), (1, 200, 0, 3600)]),
+    (3, [(0, 200, 2, 1200), (0, 200, 1, 2400), (0, 200, 0, 3600), (0, 429, 0, 3600)]),
+    (2, [(0, 200, 1, 1800), (0, 200, 0, 3600), (900, 429, 0, 2700), (900, 200, 0, 3600)]),
+]
 
-    assert first.headers["RateLimit-Limit"] == "3600"
-    remaining = [reply.headers["RateLimit-Remaining"] for reply in (first, second, third)]
-    assert remaining == ["3599", "3598", "3598"]
-    now = int(cloud.clock.now().timestamp())
-    assert int(second.headers["RateLimit-Reset"]) == now - 1 + 2
+
+@pytest.mark.parametrize(("limit", "calls"), RATE_ROWS)
+async def test_the_headers_of_the_rate_limit(
+    cloud: Cloud, limit: int, calls: list[tuple[float, int, int, int]]
+) -> None:
+    await cloud.put("/_lab/limits", {"requests_per_hour": limit})
+    for passed, status, remaining, missing in calls:
+        await cloud.advance(passed)
+        reply = await cloud.get("/servers")
+        found = {k: v for k, v in reply.headers.items() if k.lower().startswith("ratelimit")}
+        assert (reply.status, found) == (
+            status,
+            {
+                "RateLimit-Limit": str(limit),
+                "RateLimit-Remaining": str(remaining),
+                "RateLimit-Reset": str(int(cloud.clock.now().timestamp()) + missing),
+            },
+        )
+        assert (reply.body.get("error") or {}).get("code") == (
+            None if status == 200 else "rate_limit_exceeded"
+        )
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/servers/1", None, 404),
+        ("GET", "/nowhere", None, 404),
+        ("PATCH", "/servers/1", None, 405),
+        ("GET", "/servers?page=0", None, 422),
+        ("POST", "/servers", {}, 422),
+        ("GET", "/datacenters", None, 410),
+    ],
+)
+async def test_errors_count_and_say_so(
+    cloud: Cloud, method: str, path: str, body: Json, status: int
+) -> None:
+    reply = await cloud.request(method, path, body)
+
+    assert (reply.status, reply.headers["RateLimit-Remaining"]) == (status, "3599")
+    assert (await cloud.get("/servers")).headers["RateLimit-Remaining"] == "3598"
 
 
 async def test_an_empty_bucket_answers_429_and_quotes_half_of_the_token(cloud: Cloud) -> None:
