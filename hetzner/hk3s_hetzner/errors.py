@@ -153,7 +153,7 @@ KINDS: Mapping[str, type[HetznerError]] = {
     "no_subnet_available": InvalidRequest,
     "private_net_only_server": InvalidRequest,
     "unauthorized": AccessDenied,
-    "forbidden": AccessDenied,
+    "forbidden": TokenReadOnly,  # tokens read or read and write; the older code is token_readonly
     "token_readonly": TokenReadOnly,
 }
 

@@ -30,7 +30,7 @@ REDACTOR = Redactor(TOKEN)
         (400, "json_error", errors.InvalidRequest),
         (423, "protected", errors.InvalidRequest),
         (401, "unauthorized", errors.AccessDenied),
-        (403, "forbidden", errors.AccessDenied),
+        (403, "forbidden", errors.TokenReadOnly),
         (403, "token_readonly", errors.TokenReadOnly),
         (418, "made_of_tea", errors.Unknown),
     ],
