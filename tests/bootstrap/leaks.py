@@ -58,10 +58,14 @@ def private_lines(text: str) -> Iterator[str]:
 
 def user_data(order: bytes) -> str:
     """The user-data of a POST /servers, as text."""
-    text = str(yaml.safe_load(order)["user_data"])
-    if text.startswith("#"):
-        return text
-    return gzip.decompress(base64.b64decode(text)).decode()
+    return unpacked(str(yaml.safe_load(order)["user_data"]))
+
+
+def unpacked(user_data: str) -> str:
+    """User-data as text, whether it was packed or not."""
+    if user_data.startswith("#"):
+        return user_data
+    return gzip.decompress(base64.b64decode(user_data)).decode()
 
 
 def password_hashes(text: str) -> Iterable[str]:

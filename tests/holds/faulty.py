@@ -73,8 +73,8 @@ def pool_of(server: str) -> str:
 
 def mistold(server: str, user_data: str) -> str:
     """What a server is told instead, as `Ears.rewrite` takes it."""
-    edit = FAULTS[pool_of(server)].edit
-    if edit is None:
+    fault = FAULTS.get(pool_of(server))
+    if fault is None or fault.edit is None:
         return user_data
     document: dict[str, Any] = yaml.safe_load(user_data)
     for file in document["write_files"]:
@@ -82,7 +82,7 @@ def mistold(server: str, user_data: str) -> str:
             encoded = file.get("encoding") == "b64"
             content = b64decode(file["content"]).decode() if encoded else file["content"]
             said = yaml.safe_load(content)
-            edit(file["path"], said)
+            fault.edit(file["path"], said)
             # JSON is YAML, and the reader of node.json insists on it.
             text = yaml.safe_dump(said) if file["path"] == K3S else json.dumps(said)
             file["content"] = b64encode(text.encode()).decode() if encoded else text

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -53,6 +54,13 @@ def pool(name: str, **spec: object) -> Json:
         "metadata": {"name": name},
         "spec": {**POOL, **spec},
     }
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
 
 
 def _text(data: str) -> str:
@@ -114,8 +122,8 @@ class Field:
 
     # The daemon
 
-    async def start(self, name: str, **changes: object) -> Replica:
-        """Start a replica; `changes` are to its settings."""
+    async def start(self, name: str, *, command: bool = False, **changes: object) -> Replica:
+        """Start a replica, as the `command` or as a fork; `changes` are to its settings."""
         api = Relay(
             self.ears, name, self.cluster.kubernetes.access.url, tls=self._without_certificate()
         )
@@ -141,10 +149,20 @@ class Field:
         argv = ["run", "--config", str(where / "config.yaml"), "--token-file", str(where / "token")]
         argv += ["--ssh-host-ca-file", str(where / "ssh-ca")]
         argv += ["--kubeconfig", str(where / "kubeconfig"), "--bind-address", "127.0.0.1"]
-        argv += ["--metrics-port", "0", "--health-port", "0"]
+        port = _free_port()
+        argv += ["--metrics-port", str(port), "--health-port", "0"]
         environment = {**self.lab.environment, "HTTP_PROXY": self.proxy, "POD_NAME": name}
-        pid = await self.zygote.ask(argv=argv, environment=environment, stderr=str(log))
-        made = Replica(name=name, pid=pid, log=log, relays=(api, hetzner), zygote=self.zygote)
+        pid = await self.zygote.ask(
+            argv=argv, environment=environment, stderr=str(log), exec=command
+        )
+        made = Replica(
+            name=name,
+            pid=pid,
+            log=log,
+            metrics_url=f"http://127.0.0.1:{port}/metrics",
+            relays=(api, hetzner),
+            zygote=self.zygote,
+        )
         self.ears.pids[name] = pid
         self.replicas.append(made)
         return made

@@ -9,13 +9,15 @@ import os
 import re
 import signal
 import ssl
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import aiohttp
 import msgspec
 from aiohttp import web
+
+from bootstrap.leaks import user_data
 
 HOP_BY_HOP = {"connection", "content-length", "content-encoding", "host", "transfer-encoding"}
 LEASES = "/apis/coordination.k8s.io/"
@@ -192,12 +194,6 @@ class Relay:
         told = self._ears.rewrite(order["name"], user_data(body))
         order["user_data"] = b64encode(gzip.compress(told.encode())).decode()
         return msgspec.json.encode(order)
-
-
-def user_data(order: bytes) -> str:
-    """The user-data of a POST /servers, as text."""
-    text: str = msgspec.json.decode(order)["user_data"]
-    return text if text.startswith("#") else gzip.decompress(b64decode(text)).decode()
 
 
 async def _pass_on(request: web.BaseRequest, answer: aiohttp.ClientResponse) -> web.StreamResponse:

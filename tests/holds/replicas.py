@@ -59,6 +59,7 @@ class Replica:
     name: str
     pid: int
     log: Path
+    metrics_url: str
     relays: tuple[Relay, ...]
     zygote: Zygote
     ended: bool = False

@@ -1,13 +1,15 @@
 """Runs `hk3s-autoscaler` in fresh processes without importing it anew: one fork an order.
 
-A line `{"argv", "environment", "stderr"}` is answered by `{"pid"}`, a line `{"wait": pid}` by
-`{"status"}`, as of waitpid, when that process has ended.
+A line `{"argv", "environment", "stderr", "exec"}` is answered by `{"pid"}`, a line `{"wait": pid}`
+by `{"status"}`, as of waitpid, when that process has ended. `exec` starts the command as a user
+would, with arguments that others see.
 """
 
 import json
 import os
 import sys
 import traceback
+from pathlib import Path
 
 from hk3s_autoscaler.cli import main
 
@@ -23,6 +25,9 @@ def become(order: dict[str, object]) -> None:
         for number, file in ((0, nothing), (1, log), (2, log)):
             os.dup2(file, number)
         sys.argv = ["hk3s-autoscaler", *order["argv"]]  # type: ignore[misc] # JSON
+        if order["exec"]:
+            program = str(Path(sys.executable).with_name("hk3s-autoscaler"))
+            os.execv(program, [program, *sys.argv[1:]])  # noqa: S606 - no shell
         main()
         code = 0
     except SystemExit as end:
