@@ -222,8 +222,13 @@ class Field:
 
     async def workers(self) -> list[Json]:
         """The servers that are not deleted."""
-        answer = await self.cluster.api("GET", "/servers?label_selector=hk3s.dev/role=worker")
-        found: list[Json] = answer["servers"]
+        found: list[Json] = []
+        query = "/servers?label_selector=hk3s.dev/role=worker&per_page=50&page="
+        page: int | None = 1
+        while page is not None:
+            answer = await self.cluster.api("GET", f"{query}{page}")
+            found += answer["servers"]
+            page = answer["meta"]["pagination"]["next_page"]
         return found
 
     async def nodes(self) -> list[Json]:
@@ -286,8 +291,8 @@ class Field:
                 await self.delete(f"{collection}/{item['metadata']['name']}")
         now = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
         await self.cluster.kubernetes.delete(PODS, now)
-        for worker in await self.workers():
-            await self.cluster.api("DELETE", f"/servers/{worker['id']}")
+        workers = await self.workers()
+        await asyncio.gather(*(self.cluster.api("DELETE", f"/servers/{w['id']}") for w in workers))
         self.before |= frozenset(await self.bought())
         for node in await self.nodes():
             await self.delete(f"/api/v1/nodes/{node['metadata']['name']}")
