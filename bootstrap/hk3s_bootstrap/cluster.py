@@ -13,11 +13,21 @@ from hk3s_bootstrap.progress import Reporter
 from hk3s_kube import nodepool
 from hk3s_kube.client import Kube
 from hk3s_kube.clock import Clock
-from hk3s_kube.errors import KubeError, NotFound, ServerFailure, TooManyRequests, Unreachable
+from hk3s_kube.errors import (
+    Forbidden,
+    KubeError,
+    NotFound,
+    ServerFailure,
+    TooManyRequests,
+    Unauthorized,
+    Unreachable,
+)
 
 MANAGER = "hk3s-bootstrap"
 KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 API_SECONDS = 900.0
+REFUSED_SECONDS = 60.0
+"""Of patience with an API that answers but refuses us: RBAC needs seconds for its own rules."""
 READY_SECONDS = 900.0
 KIND_SECONDS = 180.0
 """Of patience with a kind that is not served yet, and with an API server that is away."""
@@ -38,11 +48,26 @@ class Cluster:
     reporter: Reporter
 
     async def wait_for_api(self) -> str:
-        """Return the cluster's UID once the API answers; k3s may only just be installed."""
+        """Return the cluster's UID once the API answers; k3s may only just be installed.
+
+        Raises:
+            BootstrapError: no answer for long, or one that refuses us for a minute.
+        """
         found: list[str] = []
+        refused_at: list[float] = []
 
         async def probe() -> str | None:
-            namespace = await self.kube.get(KUBE_SYSTEM)
+            try:
+                namespace = await self.kube.get(KUBE_SYSTEM)
+            except (Unauthorized, Forbidden) as error:
+                now = self.clock.monotonic()
+                refused_at.append(now)
+                if now - refused_at[0] >= REFUSED_SECONDS:
+                    raise _refused(error) from error
+                raise
+            except KubeError:
+                refused_at.clear()  # it starts, or starts again
+                raise
             found.append(namespace["metadata"]["uid"])
             return None
 
@@ -200,6 +225,20 @@ class Cluster:
                     say(f"{waited:.0f} s, last: {missing}")
                     shown = missing
                 await self.clock.sleep(POLL_SECONDS)
+
+
+def _refused(error: KubeError) -> BootstrapError:
+    if isinstance(error, Unauthorized):
+        fix = (
+            "its CA is not that of the local state: name the --state-dir that the cluster was made"
+            " with, or check that this machine's clock is right"
+        )
+    else:
+        fix = (
+            "the administrator's rights were taken away: restore the ClusterRoleBinding"
+            " cluster-admin on the master (`hk3s-bootstrap ssh master k3s kubectl ...`)"
+        )
+    return BootstrapError(f"the API refuses us: {error.message}", fix=fix, code=error.reason)
 
 
 def not_ready(node: Manifest) -> str | None:
