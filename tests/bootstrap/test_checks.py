@@ -225,6 +225,7 @@ def test_all_problems_come_in_one_report_with_lines_and_fixes(tmp_path: Path) ->
         ("HK3S-E003", "bastion.serverTyp", 4),
         ("HK3S-E005", "master.count", 7),
         ("HK3S-E005", "k3s.cni", 8),
+        ("HK3S-E026", "ssh.publicKeys[0]", 10),
         ("HK3S-E004", "nodePools[0].maxNodes", 12),
         ("HK3S-E003", "nodePools[0].maxNode", 13),
     }
@@ -290,3 +291,58 @@ def test_builders_make_independent_values() -> None:
     values(bastion__image="debian-12")
 
     assert "image" not in values()["bastion"]
+
+
+def test_what_is_well_formed_is_judged_beside_what_is_not(tmp_path: Path) -> None:
+    """A typing error must not hide the overlap that would be the next run's report."""
+    file = tmp_path / "cluster.yaml"
+    file.write_text(
+        text(
+            bastion__serverTyp="cpx12",
+            k3s__serviceCidr="10.42.8.0/21",
+            k3s__version="v1.26.4+k3s1",
+            k3s__embeddedRegistry=True,
+            autoscaler__replicas="many",
+            nodePools=[POOL | {"name": "p" * 53}, POOL | {"maxNodes": "five"}],
+        )
+    )
+
+    found, report = offline.validate(file)
+
+    assert found is None
+    assert {finding.code for finding in report.errors} == {
+        "HK3S-E003",
+        "HK3S-E005",
+        "HK3S-E013",
+        "HK3S-E031",
+        "HK3S-E032",
+        "HK3S-E041",
+    }
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"network__range": "10.9.0.0/33", "network__workerSubnet": "10.9.1.0/24"},
+        {"network": None},
+        {"nodePools": "none"},
+        {"nodePools": [POOL, "general"]},
+        {"nodePools": [POOL | {"maxNodes": 99}, POOL | {"name": "b", "maxNodes": "many"}]},
+        {"bastion__allowedCidrs": ["everywhere"]},
+        {"bastion__allowedCidrs": ...},
+        {"ssh": ...},
+        {"cluster": ...},
+        {"k3s__version": ["v1.36.5+k3s1"]},
+    ],
+)
+def test_nothing_is_guessed_about_what_is_malformed(
+    tmp_path: Path, changes: dict[str, object]
+) -> None:
+    file = tmp_path / "cluster.yaml"
+    file.write_text(text(**changes))
+
+    found, report = offline.validate(file)
+
+    assert found is None
+    assert report.errors
+    assert {finding.code for finding in report.errors} <= {"HK3S-E004", "HK3S-E005"}

@@ -62,7 +62,7 @@ def test_a_bad_file_ends_every_command_before_any_call(
     assert result.exit_code == 2
     report = json.loads(result.stdout)
     assert report["ok"] is False
-    assert {finding["code"] for finding in report["findings"]} == {"HK3S-E003"}
+    assert {finding["code"] for finding in report["findings"]} == {"HK3S-E003", "HK3S-E021"}
 
 
 def test_a_missing_file_is_bad_input(file: Path, no_call: list[str]) -> None:

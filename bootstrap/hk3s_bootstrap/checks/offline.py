@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path as FilePath
 
 from hk3s_bootstrap import machines, state
-from hk3s_bootstrap.checks import access, network, parsing, pools, versions
+from hk3s_bootstrap.checks import access, network, parsing, partial, pools, versions
 from hk3s_bootstrap.checks.finding import Finding, Report, report
 from hk3s_bootstrap.config import ClusterConfig
 from hk3s_cloudinit.userdata import UserDataTooLarge
@@ -22,14 +22,19 @@ SAMPLE_SIZE = machines.Size(cores=64, memory_bytes=1 << 38)
 def validate(file: FilePath) -> tuple[ClusterConfig | None, Report]:
     """Return the settings of a file, and all of its findings.
 
-    There are settings whenever the file could be parsed, even if rules found errors.
+    There are settings whenever the file could be parsed, even if rules found errors. Where it could
+    not, the rules still judge what is well-formed.
     """
     text, unreadable = parsing.read_file(file)
     if unreadable:
         return None, report(str(file), parsing.EMPTY, unreadable)
     config, document, malformed = parsing.parse(text)
     if config is None:
-        return None, report(str(file), document, malformed)
+        found: tuple[Finding, ...] = ()
+        if isinstance(document.values, dict):
+            places = (finding.path for finding in malformed)
+            found = partial.check(document.values, places, RULES)
+        return None, report(str(file), document, (*malformed, *found))
     return config, report(str(file), document, check(config))
 
 
