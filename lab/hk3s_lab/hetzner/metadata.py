@@ -36,7 +36,7 @@ def answer(path: str, machine: MachineFacts, networks: Networks) -> str | None:
         networks: Describes the networks of its interfaces.
     """
     if path == "/userdata":
-        return machine.user_data or None
+        return machine.user_data or ""  # cloud-init takes nothing but a success
     if path.rstrip("/") == "/metadata":
         return _summary(machine)
     return _values(machine, networks).get(path.removeprefix("/metadata/"))

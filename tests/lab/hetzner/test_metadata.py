@@ -68,9 +68,9 @@ async def test_user_data_is_given_back_as_it_was(cloud: Cloud) -> None:
     assert cloud.emulator.metadata(server["id"], "/userdata") == "#cloud-config\n"
 
 
-async def test_a_server_without_user_data_has_none_to_read(cloud: Cloud) -> None:
+async def test_a_server_without_user_data_reads_nothing(cloud: Cloud) -> None:
     server = await cloud.server()
-    assert (await ask(cloud, "/userdata", server["id"]))[0] == 404
+    assert await ask(cloud, "/userdata", server["id"]) == (200, "")
 
 
 async def test_unknown_askers_and_paths_are_not_found(cloud: Cloud) -> None:

@@ -79,7 +79,7 @@ func (w *walk) client(token string) *hcloud.Client {
 		hcloud.WithToken(token),
 		hcloud.WithApplication("hcloud-walk", "1"),
 		hcloud.WithPollOpts(hcloud.PollOpts{BackoffFunc: hcloud.ConstantBackoff(pollInterval)}),
-		hcloud.WithRetryOpts(hcloud.RetryOpts{BackoffFunc: hcloud.ConstantBackoff(pollInterval), MaxRetries: 3}),
+		hcloud.WithRetryOpts(hcloud.RetryOpts{BackoffFunc: hcloud.ConstantBackoff(pollInterval), MaxRetries: 100}),
 		hcloud.WithHTTPClient(&http.Client{Transport: w}),
 	)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net"
+	"sync"
 
 	"github.com/hetznercloud/hcloud-go/v2/hcloud"
 )
@@ -111,4 +112,24 @@ func (w *walk) services(lb *hcloud.LoadBalancer, certificate *hcloud.Certificate
 	})
 	refused(err, hcloud.ErrorCodeSourcePortAlreadyUsed)
 	w.do(w.LoadBalancer.DeleteService(w.ctx, lb, 80))
+	w.together(lb)
+}
+
+// together adds services at once, as Terraform does: the library repeats what came too early.
+func (w *walk) together(lb *hcloud.LoadBalancer) {
+	var group sync.WaitGroup
+	problems := make([]string, 4)
+	for number := range problems {
+		group.Go(func() {
+			problems[number] = try(func() {
+				w.do(w.LoadBalancer.AddService(w.ctx, lb, hcloud.LoadBalancerAddServiceOpts{
+					Protocol: hcloud.LoadBalancerServiceProtocolTCP, ListenPort: hcloud.Ptr(8000 + number), DestinationPort: hcloud.Ptr(80),
+				}))
+			})
+		})
+	}
+	group.Wait()
+	for _, problem := range problems {
+		expect(problem == "", "%s", problem)
+	}
 }

@@ -3,10 +3,14 @@ package main
 import (
 	"fmt"
 	"net"
+	"net/http"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/hetznercloud/hcloud-go/v2/hcloud"
 	"github.com/hetznercloud/hcloud-go/v2/hcloud/exp/actionutil"
+	"github.com/hetznercloud/hcloud-go/v2/hcloud/metadata"
 )
 
 // server creates one and waits until it runs; opts need neither name, type, image nor location.
@@ -52,6 +56,7 @@ func (w *walk) servers() {
 	expect(len(server.Volumes) == 1 && server.PlacementGroup.ID == group.ID, "%v", server.Volumes)
 	expect(server.PrivateNet[0].Network.ID == network.ID && server.PrivateNet[0].IP != nil && server.PrivateNet[0].MACAddress != "", "%v", server.PrivateNet)
 	expect(len(got(w.PlacementGroup.GetByID(w.ctx, group.ID)).Servers) == 1, "the group has no member")
+	w.readsItsMetadata(server)
 	_, _, err := w.Server.Create(w.ctx, hcloud.ServerCreateOpts{Name: "full", ServerType: server.ServerType, Image: server.Image})
 	refused(err, hcloud.ErrorCodeUniquenessError)
 
@@ -79,6 +84,35 @@ func (w *walk) servers() {
 	gone(w.Firewall.Delete(w.ctx, firewall))
 	expect(got(w.Volume.GetByID(w.ctx, volume.Volume.ID)).Server == nil, "the volume is still attached")
 	gone(w.Volume.Delete(w.ctx, volume.Volume))
+}
+
+// asking is how the lab is told which server asks for its metadata.
+type asking struct{ server *hcloud.Server }
+
+// RoundTrip adds the header that says so.
+func (a asking) RoundTrip(request *http.Request) (*http.Response, error) {
+	request = request.Clone(request.Context())
+	request.Header.Set("X-Hk3s-Server", fmt.Sprint(a.server.ID))
+	return http.DefaultTransport.RoundTrip(request)
+}
+
+// readsItsMetadata asks as controllers on the server would.
+func (w *walk) readsItsMetadata(server *hcloud.Server) {
+	base := strings.TrimSuffix(os.Getenv("HCLOUD_ENDPOINT"), "/v1") + "/hetzner/v1/metadata"
+	client := metadata.NewClient(metadata.WithEndpoint(base), metadata.WithHTTPClient(&http.Client{Transport: asking{server}}))
+	expect(client.IsHcloudServerWithContext(w.ctx), "the metadata does not answer")
+	number, err := client.InstanceIDWithContext(w.ctx)
+	expect(err == nil && number == server.ID, "%d %v", number, err)
+	name, err := client.HostnameWithContext(w.ctx)
+	expect(err == nil && name == server.Name, "%s %v", name, err)
+	address, err := client.PublicIPv4WithContext(w.ctx)
+	expect(err == nil && address.Equal(server.PublicNet.IPv4.IP), "%s %v", address, err)
+	region, err := client.RegionWithContext(w.ctx)
+	expect(err == nil && region == "eu-central", "%s %v", region, err)
+	zone, err := client.AvailabilityZoneWithContext(w.ctx)
+	expect(err == nil && strings.HasPrefix(zone, "fsn1-dc"), "%s %v", zone, err)
+	networks, err := client.PrivateNetworksWithContext(w.ctx)
+	expect(err == nil && strings.Contains(networks, server.PrivateNet[0].MACAddress), "%s %v", networks, err)
 }
 
 // serverOptions uses the actions that neither start nor stop.
