@@ -22,15 +22,16 @@ from hk3s_autoscaler.planning.supply import Offer
 from hk3s_autoscaler.planning.tighten import simplified
 from hk3s_autoscaler.scheduling.classes import classify
 
-SECONDS = 12.0
+SECONDS = 40.0
 _GAP = 1e-3
-_NODES = 2_000
+_NODES = 500
 _UNIT = 10_000.0
 """Micro-euro to numbers that a solver likes."""
 _MUST = 1_000.0
 """What a missed pod costs where all must be served, in those numbers."""
 _TINY = 1e-9
 _WARM_UP = 300_000
+_TRUST = 0.5
 
 
 def least_price(
@@ -109,24 +110,36 @@ class _Search:
                 self._add(number, pattern)
 
     def run(self, seconds: float) -> float:
-        """Return the best dual bound within the time."""
-        begun, bound, exact = time.monotonic(), 0.0, False
-        while time.monotonic() - begun < seconds:
+        """Return the best dual bound within the CPU time.
+
+        Values halfway to those of the best bound so far calm the search; where they find nothing
+        new the newest alone do, and at last knapsacks are solved exactly.
+        """
+        begun, bound, exact, trust = time.process_time(), 0.0, False, 0.0
+        centre = [0.0] * (self._classes + len(self._problem.limits))
+        while time.process_time() - begun < seconds:
             self._solver.run()
             price = self._solver.getInfo().objective_function_value
-            duals = list(self._solver.getSolution().row_dual)
-            values = [max(0.0, dual) for dual in duals[: self._classes]]
-            dues = [max(0.0, -dual) for dual in duals[self._classes :]]
+            duals = self._solver.getSolution().row_dual
+            newest = [abs(dual) for dual in duals]
+            mixed = [trust * c + (1 - trust) * v for c, v in zip(centre, newest, strict=True)]
+            values, dues = mixed[: self._classes], mixed[self._classes :]
             dearest, added = self._price(values, dues, exact=exact)
             owed = sum(d * left for d, left in zip(dues, self._problem.limits, strict=True))
             worth = sum(v * n for v, n in zip(values, self._problem.counts, strict=True))
-            bound = max(bound, worth / dearest - owed)
+            if worth / dearest - owed > bound:
+                bound = worth / dearest - owed
+                centre = [*(value / dearest for value in values), *dues]
             if bound >= price * (1 - _GAP) - _TINY:
                 return bound
-            if not added:
-                if exact:
-                    return bound
-                exact = True
+            if added:
+                trust = _TRUST
+            elif trust:
+                trust = 0.0
+            elif exact:
+                return bound
+            else:
+                exact, trust = True, _TRUST
         return bound
 
     def _price(
