@@ -19,7 +19,11 @@ from hk3s_autoscaler.planning.result import Plan
 Planner = Callable[[Snapshot, PlanConfig, datetime], Plan]
 
 LIST_AGE = 90.0
-"""Seconds between server lists: 40 calls an hour. What we do ourselves is known without one."""
+"""Seconds between server lists, for each call that one takes: 40 calls an hour. What we do
+ourselves is known without one."""
+
+SERVERS_A_CALL = 50
+"""A page of Hetzner's API."""
 
 DECISION_AGE = 10.0
 """How old the list may be when a plan buys a server."""
@@ -71,7 +75,8 @@ class Loop:
         """Run one turn; `batch` is the news that it answers."""
         kit, begun_at = self._kit, self._kit.clock.monotonic()
         self._note(batch)
-        snapshot = await self._observe(BLIND_AGE if self._joins.blind else LIST_AGE)
+        calls = max(1, -(-len(kit.servers.servers()) // SERVERS_A_CALL))
+        snapshot = await self._observe(BLIND_AGE if self._joins.blind else LIST_AGE * calls)
         plan_ = self._planned(snapshot)
         if needs_fresh_servers(plan_.actions) and kit.servers.age() > DECISION_AGE:
             snapshot = await self._observe(DECISION_AGE)

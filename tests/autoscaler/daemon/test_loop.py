@@ -45,6 +45,26 @@ async def test_nodes_are_read_before_servers_and_servers_before_pods(world: Worl
     ]
 
 
+@pytest.mark.parametrize("servers", [1, 50, 51, 98])
+async def test_an_idle_hour_costs_sixty_calls_at_most_however_many_servers(
+    world: World, servers: int
+) -> None:
+    names = [f"demo-workers-{number:05}" for number in range(servers)]
+    world.cloud.add(*(fakes.server(name) for name in names))
+    world.cluster.add(*(fakes.node(name) for name in names))
+    await world.turn()
+    world.cloud.calls.clear()
+
+    for _ in range(360):
+        await world.clock.advance(10)
+        await world.turn()
+
+    pages = -(-servers // 50)
+    others = len(world.cloud.calls) - world.cloud.count("list_servers")
+    # Types fill a page, and the network is one call.
+    assert 0 < world.cloud.count("list_servers") * pages + others <= 60
+
+
 async def test_a_purchase_is_decided_on_a_fresh_list(world: World) -> None:
     await world.turn()
     await world.clock.advance(60)
