@@ -12,6 +12,7 @@ from bootstrap.rights import Request, Rights
 from hk3s_autoscaler.adapters.clock import SystemClock
 from hk3s_autoscaler.adapters.cluster import KubeCluster
 from hk3s_autoscaler.adapters.watches import Watches
+from hk3s_autoscaler.model.node import STARTING_TAINT
 from hk3s_autoscaler.ports import Condition, ObjectRef, PoolStatus
 from hk3s_bootstrap import objects
 from hk3s_kube.lease import LeaseElector, LeaseTimes
@@ -97,7 +98,10 @@ async def work(cluster: KubeCluster, watches: Watches) -> None:
     now = clock.now()
     await cluster.create_join_token(NODE, now + timedelta(minutes=20))
     await cluster.revoke_join_token(NODE)
-    await cluster.open_node(NODE, (pods["rbac-pending"],))
+    assert await cluster.open_node(NODE, (pods["rbac-pending"],)) == 1
+    opened = await cluster.get_node(NODE)
+    assert opened is not None
+    assert STARTING_TAINT not in {taint.key for taint in opened.taints}
     await cluster.mark_unneeded(NODE, now)
     await cluster.cordon(NODE, "test", now)
     await cluster.uncordon(NODE)
