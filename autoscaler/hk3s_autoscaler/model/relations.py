@@ -71,7 +71,7 @@ class Relations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preferences:
-    """What a pod would like, with weights: honoured where it is free, never paid for.
+    """What a pod would like, with weights; no pod waits for a wish.
 
     `pods` with a negative weight are to be kept away from.
     """

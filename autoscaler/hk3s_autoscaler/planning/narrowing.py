@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hk3s_autoscaler.model.pod import Pod, PodKey, PodSpec
-from hk3s_autoscaler.model.relations import INDIFFERENT, UNRELATED
+from hk3s_autoscaler.model.relations import UNRELATED
 from hk3s_autoscaler.planning.bonds import Bonds
 from hk3s_autoscaler.planning.capacity import Slot
 from hk3s_autoscaler.planning.settling import ENDLESS, copies
@@ -160,7 +160,9 @@ class _Dealer:
             known = self._specs[spec, pairs] = replace(
                 spec,
                 relations=UNRELATED,
-                preferences=INDIFFERENT if pairs else spec.preferences,
+                preferences=replace(spec.preferences, pods=(), spread=())
+                if pairs
+                else spec.preferences,
                 claims=(),
                 node_selector=tuple(sorted({*spec.node_selector, *pairs})),
             )

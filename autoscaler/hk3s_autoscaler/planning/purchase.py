@@ -14,6 +14,7 @@ from hk3s_autoscaler.planning.limits import Limit
 from hk3s_autoscaler.planning.problem import Kind, Pattern, Problem
 from hk3s_autoscaler.planning.settling import Spot, fresh
 from hk3s_autoscaler.planning.supply import Offer, generation, tier
+from hk3s_autoscaler.planning.wishes import Company, discourages, meets, pack_apart, steps
 from hk3s_autoscaler.planning.world import World
 from hk3s_autoscaler.scheduling.place import Place
 
@@ -55,6 +56,8 @@ class Shop:
         self._spread = Counter(
             (w.pool, w.server.offering.location) for w in world.workers if w.server is not None
         )
+        self._wishing = any(c.spec.preferences.nodes for c in wanted.classes)
+        self._company = Company(world=world, classes=wanted.classes)
         self.left = [limit.left for limit in limits]
         self.bought: list[Bought] = []
         self._kinds: dict[tuple[str, OfferingKey], Kind] = {}
@@ -64,12 +67,15 @@ class Shop:
     def serve(self, counts: Sequence[int]) -> tuple[int, ...]:
         """Buy for as many pods as can be served, and return how many of each class are not.
 
-        Weight decides before price. What Hetzner publishes as sold out is tried last of all.
+        Wishes about nodes decide before weight, and weight before price. What Hetzner publishes as
+        sold out is tried last of all.
         """
         waiting = tuple(counts)
-        for same in _tiers(self._offers):
-            if any(waiting):
-                waiting = self._serve_from(self._models(same, waiting), waiting)
+        asked = [c for c, n in zip(self._wanted.classes, waiting, strict=True) if n]
+        for step in range(steps(asked, (offer.place for offer in self._offers))):
+            for same in _tiers(self._offers):
+                if any(waiting):
+                    waiting = self._serve_from(self._models(same, waiting, step), waiting)
         return waiting
 
     def add(self, pool: str) -> Bought | None:
@@ -127,7 +133,9 @@ class Shop:
             return counts
         kinds = tuple(model.kind for model in models)
         problem = replace(self._wanted.problem, counts=here, kinds=kinds, limits=tuple(self.left))
-        packing = self._world.packer(problem)
+        packing = pack_apart(
+            problem, self._wanted.classes, self._world.packer, self._world.packer(problem)
+        )
         if not any(packing.missed) or len(self._priorities()) == 1:
             for batch in packing.batches:
                 for _ in range(batch.number):
@@ -178,11 +186,11 @@ class Shop:
     def _priorities(self) -> list[int]:
         return sorted({c.spec.priority for c in self._wanted.classes}, reverse=True)
 
-    def _models(self, sale: Iterable[Offer], counts: Sequence[int]) -> list[_Model]:
+    def _models(self, sale: Iterable[Offer], counts: Sequence[int], step: int) -> list[_Model]:
         """Fold offers that differ in location only into one kind."""
         folded: dict[tuple[str, Kind], list[Offer]] = {}
         for offer in sale:
-            classes = tuple(i for i in self._wanted.suited(offer.place) if counts[i])
+            classes = self._suited(offer.place, counts, step)
             if classes:
                 kind = Kind(
                     room=self._wanted.vector(offer.place.room),
@@ -192,6 +200,13 @@ class Shop:
                 )
                 folded.setdefault((offer.pool.name, kind), []).append(offer)
         return [_Model(kind=kind, offers=tuple(same)) for (_, kind), same in folded.items()]
+
+    def _suited(self, place: Place, counts: Sequence[int], step: int) -> tuple[int, ...]:
+        """Classes of which pods are wanted and that like a place well enough."""
+        found = (i for i in self._wanted.suited(place) if counts[i])
+        if not (self._wishing or any(map(discourages, place.taints))):
+            return tuple(found)
+        return tuple(i for i in found if meets(self._wanted.classes[i].spec, place, step))
 
     def _uses(self, offer: Offer) -> tuple[tuple[int, int], ...]:
         at = (offer.pool.name, offer.key)
@@ -210,6 +225,7 @@ class Shop:
         offer = min(
             offers,
             key=lambda o: (
+                -self._company.welcome(o.place, load),
                 self._spread[o.pool.name, o.key.location],
                 -generation(o.offering),
                 o.key,
@@ -218,6 +234,7 @@ class Shop:
         self._spread[offer.pool.name, offer.key.location] += 1
         for number, amount in self._uses(offer):
             self.left[number] -= amount
+        self._company.join(offer.place, load)
         self.bought.append(Bought(offer=offer, load=load))
 
     def _with_fallbacks(self, bought: Bought, left: list[int]) -> Bought:

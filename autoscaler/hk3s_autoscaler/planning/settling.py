@@ -7,12 +7,14 @@ place for one by one: in room that is there, beside what was just bought, on a s
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Protocol
 
 from hk3s_autoscaler.model.pod import Pod, PodKey, PodSpec, Taint
 from hk3s_autoscaler.model.resources import Resources, total
 from hk3s_autoscaler.planning.bonds import Bonds
 from hk3s_autoscaler.planning.supply import Offer, tier
+from hk3s_autoscaler.planning.wishes import meets
 from hk3s_autoscaler.scheduling.board import Board, site
 from hk3s_autoscaler.scheduling.matching import Role
 from hk3s_autoscaler.scheduling.place import HOSTNAME_LABEL, HostPort, Place, conflicts, mismatch
@@ -324,7 +326,7 @@ class _Search:
     def _best_offer(self, spec: PodSpec, role: Role, most: int) -> tuple[Offer, int] | None:
         """The offer that serves pods at the lowest price each, and how many it serves."""
         together = role.affinity is not None and HOSTNAME_LABEL in role.affinity[1]
-        best: tuple[tuple[int, float], Offer, int] | None = None
+        best: tuple[tuple[int, int, float], Offer, int] | None = None
         allowed: dict[_Around, int] = {}
         done: set[_Around] = set()
         shop = self._settling.shop
@@ -339,13 +341,14 @@ class _Search:
             if around not in allowed:
                 allowed[around] = self._allowed(role, place, most)
             number = min(allowed[around], 1 if spec.host_ports else copies(spec, place.room))
-            if number == allowed[around]:
+            step = next(n for n in count() if meets(spec, place, n))
+            if number == allowed[around] and not step:
                 done.add(around)  # what follows is dearer and serves no more
             if not number:
                 continue
             price = offer.offering.micro_eur_per_hour
             # Who must be on one node will find no second one.
-            rank = (-number, price) if together else (0, price / number)
+            rank = (step, -number, price) if together else (step, 0, price / number)
             if best is None or rank < best[0]:
                 best = (rank, offer, number)
         return (best[1], best[2]) if best is not None else None
