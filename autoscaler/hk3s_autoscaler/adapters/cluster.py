@@ -17,7 +17,7 @@ from hk3s_autoscaler.model.nodepool import NodePool
 from hk3s_autoscaler.model.pod import DaemonSet, DisruptionBudget, Pod
 from hk3s_autoscaler.model.volumes import Storage
 from hk3s_autoscaler.ports import ObjectRef, PoolStatus
-from hk3s_cloudinit import minting
+from hk3s_cloudinit import tokens
 from hk3s_kube import errors, labels, nodepool, objects
 from hk3s_kube.client import Json, Kube
 from hk3s_kube.rest import ContentType
@@ -42,7 +42,7 @@ class KubeCluster:
         ca_hash: str,
         clock: ports.Clock,
         fence: Callable[[], None],
-        random_bytes: minting.RandomBytes,
+        random_bytes: tokens.RandomBytes,
     ) -> None:
         """`fence` raises `hk3s_kube.errors.NotLeader` when nothing may be written."""
         self._kube = kube
@@ -136,15 +136,15 @@ class KubeCluster:
     async def create_join_token(self, server_name: str, expires_at: datetime) -> str:
         """Make the bootstrap token of one server; a leftover of its name is replaced."""
         now = self._clock.now()
-        token = minting.mint_bootstrap_token(server_name, self._random_bytes, now, expires_at - now)
-        secret = minting.bootstrap_token_secret(token, f"hk3s join token of {server_name}")
+        token = tokens.mint_bootstrap_token(server_name, self._random_bytes, now, expires_at - now)
+        secret = tokens.bootstrap_token_secret(token, f"hk3s join token of {server_name}")
         with self._writing(f"join token of {server_name}"):
             try:
                 await self._kube.post(_SECRETS, secret)
             except errors.AlreadyExists:
                 await self._kube.delete(_token_path(server_name))
                 await self._kube.post(_SECRETS, secret)
-        return minting.join_token(self._ca_hash, token)
+        return tokens.join_token(self._ca_hash, token)
 
     async def revoke_join_token(self, server_name: str) -> None:
         """Delete the server's bootstrap token."""
@@ -336,4 +336,4 @@ def _pod_path(pod: Pod) -> str:
 
 
 def _token_path(server_name: str) -> str:
-    return f"{_SECRETS}/bootstrap-token-{minting.bootstrap_token_id(server_name)}"
+    return f"{_SECRETS}/bootstrap-token-{tokens.bootstrap_token_id(server_name)}"
