@@ -97,7 +97,11 @@ async def finish(kit: Kit, action: FinishServer) -> None:
 async def _start(kit: Kit, server: Server) -> None:
     """Take the steps that are still missing."""
     if not server.attached:
-        server = await kit.cloud.attach_server(server.server_id)
+        try:
+            server = await kit.cloud.attach_server(server.server_id)
+        except QuotaExceeded as error:
+            await _give_back(kit, server, error)
+            return
         kit.servers.put(server)
     if server.status == "off":
         await kit.cloud.power_on_server(server.server_id)
@@ -204,11 +208,23 @@ def _sold_out(kit: Kit, order: Order, key: OfferingKey, error: CapacityUnavailab
     )
 
 
-def _over_quota(kit: Kit, order: Order, key: OfferingKey, error: QuotaExceeded) -> None:
-    # The one that was refused does not count: the ceiling is what the account let us have.
-    have = sum(1 for server in kit.servers.servers() if server.status != "requested")
+async def _give_back(kit: Kit, server: Server, error: QuotaExceeded) -> None:
+    """Delete a server that the network has no place for: others joined since it was counted."""
+    _learn_limit(kit, error, sum(server.attached for server in kit.servers.servers()))
+    kit.servers.begin_delete(server.name)
+    gone = False
+    try:
+        await kit.cloud.delete_server(server.server_id)
+        gone = True
+    finally:
+        kit.servers.end_delete(server.name, gone=gone)
+    _log.warning("server.discarded", name=server.name, server_id=server.server_id)
+    await kit.cluster.revoke_join_token(server.name)
+    kit.secrets.forget(server.name)
+
+
+def _learn_limit(kit: Kit, error: QuotaExceeded, have: int) -> None:
     limit = kit.memory.limit(error.limit, have, kit.clock.now())
-    _count(kit, order, key, Code.ACCOUNT_LIMIT)
     _log.error(
         "account.limit",
         limit=error.limit,
@@ -216,6 +232,13 @@ def _over_quota(kit: Kit, order: Order, key: OfferingKey, error: QuotaExceeded) 
         until=limit.until.isoformat(),
         error=str(error),
     )
+
+
+def _over_quota(kit: Kit, order: Order, key: OfferingKey, error: QuotaExceeded) -> None:
+    # The one that was refused does not count: the ceiling is what the account let us have.
+    have = sum(1 for server in kit.servers.servers() if server.status != "requested")
+    _learn_limit(kit, error, have)
+    _count(kit, order, key, Code.ACCOUNT_LIMIT)
     kit.events.emit(
         pool_ref(order.pool),
         reason="AtLimit",
