@@ -58,8 +58,8 @@ class Loop:
         self._last: LastPlan | None = None
         self._working = True  # a new process does not know what the last one left
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Turn until `stop` is set, then let the work in hand end."""
+    async def run(self, stop: asyncio.Event) -> tuple[str, ...]:
+        """Turn until `stop` is set, then let the work in hand end; return what was cut short."""
         await self._reporter.restore()
         pause = 0.0
         while not stop.is_set():
@@ -70,6 +70,7 @@ class Loop:
         cut_short = await self._executor.finish(_FAREWELL)
         await self._joins.close()
         _log.info("loop.stopped", cut_short=cut_short)
+        return cut_short
 
     async def turn(self, batch: Batch) -> Plan:
         """Run one turn; `batch` is the news that it answers."""

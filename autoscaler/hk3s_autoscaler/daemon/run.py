@@ -79,33 +79,41 @@ class Daemon:
             ]
             guard = group.create_task(self._guard(), name="lease guard")
             election = group.create_task(self.election.run(), name="lease")
-            await group.create_task(self._lead(stop), name="loop")
+            cut_short = await group.create_task(self._lead(stop), name="loop")
             guard.cancel()  # giving the Lease back is no loss
-            self.election.stop()
-            await election
+            if cut_short:
+                # A call of theirs may still be on its way: the next leader is to wait for it.
+                election.cancel()
+            else:
+                self.election.stop()
+            await asyncio.wait({election})
             for service in services:
                 service.cancel()
 
-    async def _lead(self, stop: asyncio.Event) -> None:
-        """Wait until the caches are full and the Lease is ours, then loop."""
+    async def _lead(self, stop: asyncio.Event) -> bool:
+        """Wait until the caches are full and the Lease is ours, then loop.
+
+        Returns whether work was cut short in the end.
+        """
         synced = asyncio.ensure_future(self.synced())
         stopped = asyncio.ensure_future(stop.wait())
         await asyncio.wait((synced, stopped), return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         if stop.is_set():
             synced.cancel()
-            return
+            return False
         await synced
         while not self._may_write():
             self.kit.health.standby = not self.election.leading
             self.kit.health.progressed()
             if await wait_for(stop, self.kit.clock, _STANDBY_LOOK):
-                return
+                return False
         self.kit.health.standby = False
         self.kit.metrics.leader.set(1)
         _log.info("leader.began")
-        await self.loop.run(stop)
+        cut_short = await self.loop.run(stop)
         await self.kit.events.flush()
+        return bool(cut_short)
 
     def _may_write(self) -> bool:
         try:

@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from autoscaler import fakes
 from autoscaler.daemon.world import World, create
+from hk3s_autoscaler.daemon import loop
 from hk3s_autoscaler.daemon.http import Binding, health_app, metrics_app
 from hk3s_autoscaler.daemon.run import Daemon, LeaseLost, run_until_signal
 from hk3s_autoscaler.ports import NotLeader
@@ -105,6 +106,29 @@ async def test_a_standby_decides_nothing_until_the_lease_is_ours(process: Proces
     stop.set()
     await asyncio.wait_for(task, 5)
     assert process.election.released
+
+
+async def test_a_leader_whose_calls_are_on_their_way_keeps_the_lease_until_it_ends(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given back, it would let the next leader write at once, beside a create of ours."""
+
+    async def never(_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(process.world.cloud, "create_server", never)
+    monkeypatch.setattr(loop, "_FAREWELL", 0.01)
+    process.election.leading = True
+    process.world.do(create())
+    stop = asyncio.Event()
+    task = asyncio.create_task(process.daemon.run(stop))
+    await until(lambda: bool(process.world.snapshots), process)
+
+    stop.set()
+    await asyncio.wait_for(task, 5)
+
+    assert not process.election.released
+    assert process.election.leading
 
 
 async def test_a_lost_lease_ends_the_process(process: Process) -> None:
