@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from hk3s_lab.hetzner.model.records import Charge, Labels
+from hk3s_lab.hetzner.model.records import Charge, Record
 
 Service = Mapping[str, Any]
 
@@ -54,13 +54,9 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoadBalancer:
+class LoadBalancer(Record):
     """A load balancer; public addresses are its own, or primary IPs whose assignee it is."""
 
-    id: int
-    name: str
-    created: datetime
-    labels: Labels
     type: str
     location: str
     algorithm: Literal["round_robin", "least_connections"] = "round_robin"

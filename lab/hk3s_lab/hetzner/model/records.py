@@ -75,13 +75,19 @@ class Charge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SshKey:
-    """A public key; `fingerprint` is MD5 in colon notation, as the API shows it."""
+class Record:
+    """What every resource of a project has that has a name."""
 
     id: int
     name: str
     created: datetime
     labels: Labels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SshKey(Record):
+    """A public key; `fingerprint` is MD5 in colon notation, as the API shows it."""
+
     public_key: str
     fingerprint: str
 
@@ -105,13 +111,9 @@ class NetworkRoute:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
+class Network(Record):
     """A private network."""
 
-    id: int
-    name: str
-    created: datetime
-    labels: Labels
     ip_range: str
     subnets: tuple[Subnet, ...] = ()
     routes: tuple[NetworkRoute, ...] = ()
@@ -141,36 +143,24 @@ class Application:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Firewall:
+class Firewall(Record):
     """A firewall for public interfaces."""
 
-    id: int
-    name: str
-    created: datetime
-    labels: Labels
     rules: tuple[Rule, ...] = ()
     applied_to: tuple[Application, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlacementGroup:
+class PlacementGroup(Record):
     """A spread group; its members are the servers that name it."""
 
-    id: int
-    name: str
-    created: datetime
-    labels: Labels
     type: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PrimaryIp:
+class PrimaryIp(Record):
     """A public address of a location, assigned to a server or waiting."""
 
-    id: int
-    name: str
-    created: datetime
-    labels: Labels
     type: Literal["ipv4", "ipv6"]
     ip: str
     location: str
@@ -184,13 +174,9 @@ class PrimaryIp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FloatingIp:
+class FloatingIp(Record):
     """A public address that moves between servers of any location."""
 
-    id: int
-    name: str
-    created: datetime
-    labels: Labels
     type: Literal["ipv4", "ipv6"]
     ip: str
     home_location: str
@@ -202,13 +188,9 @@ class FloatingIp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Volume:
+class Volume(Record):
     """Block storage; `size` in GB."""
 
-    id: int
-    name: str
-    created: datetime
-    labels: Labels
     size: int
     location: str
     status: Literal["creating", "available"]
@@ -249,13 +231,9 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Certificate:
+class Certificate(Record):
     """A TLS certificate; what is None is not known before a managed one is issued."""
 
-    id: int
-    name: str
-    created: datetime
-    labels: Labels
     type: Literal["uploaded", "managed"]
     domain_names: tuple[str, ...]
     certificate: str | None = None
@@ -278,13 +256,9 @@ class Nic:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
+class Server(Record):
     """A server; its public addresses are the primary IPs whose assignee it is."""
 
-    id: int
-    name: str
-    created: datetime
-    labels: Labels
     status: ServerStatus
     server_type: str
     location: str

@@ -11,12 +11,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.x509.oid import NameOID
 
-from hk3s_lab.hetzner import errors, listing, lookup
+from hk3s_lab.hetzner import errors, listing
 from hk3s_lab.hetzner.body import Body
 from hk3s_lab.hetzner.call import (
     CREATED,
     NO_CONTENT,
-    OK,
     Answer,
     Call,
     Route,
@@ -28,7 +27,7 @@ from hk3s_lab.hetzner.errors import ApiError
 from hk3s_lab.hetzner.model.balancers import LoadBalancer
 from hk3s_lab.hetzner.model.records import Action, Certificate
 from hk3s_lab.hetzner.model.storage_effects import CERTIFICATE_LIFE
-from hk3s_lab.hetzner.resources import actions
+from hk3s_lab.hetzner.resources.kind import Kind
 
 _TYPES = ("uploaded", "managed")
 _SEED_BYTES = 32
@@ -56,10 +55,9 @@ def create(call: Call) -> Answer:
     else:
         pem, read = _uploaded(body)
     body.check()
-    certificates = call.project.certificates
-    lookup.check_name(certificates.values(), name)
-    lookup.check_room(call, "certificates", "certificate_limit", len(certificates) + 1)
-    if read is not None and any(c.fingerprint == read.fingerprint for c in certificates.values()):
+    KIND.check_new(call, name)
+    known = call.project.certificates.values()
+    if read is not None and any(c.fingerprint == read.fingerprint for c in known):
         raise errors.not_unique("certificate", "the certificate already exists")
     made = Certificate(
         id=call.world.new_id(),
@@ -78,8 +76,7 @@ def create(call: Call) -> Answer:
             not_valid_before=read.not_before,
             not_valid_after=read.not_after,
         )
-    certificates[made.id] = made
-    call.touched.append(made.id)
+    KIND.add(call, made)
     answer: dict[str, Any] = {"certificate": view(call, made), "action": None}
     if kind == "managed":
         action = _start_issuing(call, made, "create_certificate")
@@ -90,29 +87,12 @@ def create(call: Call) -> Answer:
 def list_all(call: Call) -> Answer:
     """List the certificates."""
     kinds = listing.choices(call, "type", _TYPES)
-    found = listing.by_name_and_labels(call, call.project.certificates.values())
-    found = [certificate for certificate in found if not kinds or certificate.type in kinds]
-    ordered = listing.ordered(call, found, listing.BY_ID_NAME_OR_CREATED)
-    return listing.page(call, "certificates", ordered, lambda c: view(call, c))
-
-
-def get(call: Call) -> Answer:
-    """Return one certificate."""
-    return Answer(OK, {"certificate": view(call, _wanted(call))})
-
-
-def update(call: Call) -> Answer:
-    """Change name or labels."""
-    certificate, certificates = _wanted(call), call.project.certificates
-    name, labels = lookup.new_name_and_labels(call.body, certificate, certificates.values())
-    certificates[certificate.id] = changed = replace(certificate, name=name, labels=labels)
-    return Answer(OK, {"certificate": view(call, changed)})
+    return KIND.list(call, lambda certificate: not kinds or certificate.type in kinds)
 
 
 def delete(call: Call) -> Answer:
     """Delete a certificate that no load balancer uses."""
-    certificate = _wanted(call)
-    lookup.check_unlocked(call, "certificate", certificate.id)
+    certificate = KIND.free(call)
     if _users(call, certificate.id):
         raise ApiError("resource_in_use", "the certificate is used by a load balancer")
     del call.project.certificates[certificate.id]
@@ -121,8 +101,7 @@ def delete(call: Call) -> Answer:
 
 def retry(call: Call) -> Answer:
     """Issue a managed certificate again whose issuance failed."""
-    certificate = _wanted(call)
-    lookup.check_unlocked(call, "certificate", certificate.id)
+    certificate = KIND.free(call)
     if certificate.issuance != "failed":
         raise ApiError("unsupported_error", "only failed managed certificates can be retried")
     pending = replace(certificate, issuance="pending", problem=None)
@@ -161,10 +140,6 @@ def _status(certificate: Certificate) -> dict[str, Any] | None:
         "renewal": "scheduled" if certificate.issuance == "completed" else "unavailable",
         "error": {"code": problem.code, "message": problem.message} if problem else None,
     }
-
-
-def _wanted(call: Call) -> Certificate:
-    return lookup.wanted(call, call.project.certificates, "certificate")
 
 
 def _users(call: Call, number: int) -> list[LoadBalancer]:
@@ -242,12 +217,8 @@ def _ascii(domain: str) -> str:
     return domain.encode("ascii", errors="replace").decode()
 
 
+KIND = Kind(singular="certificate", table=lambda project: project.certificates, view=view)
 ROUTES = (
-    Route("GET", "/certificates", list_all),
-    Route("POST", "/certificates", create, has_body=True),
-    *actions.routes_of("certificates", "certificate"),
-    Route("GET", "/certificates/{id}", get),
-    Route("PUT", "/certificates/{id}", update, has_body=True),
-    Route("DELETE", "/certificates/{id}", delete),
+    *KIND.routes(create=create, delete=delete, list_all=list_all),
     Route("POST", "/certificates/{id}/actions/retry", retry),
 )

@@ -9,7 +9,6 @@ from hk3s_lab.hetzner.body import Body
 from hk3s_lab.hetzner.call import (
     CREATED,
     NO_CONTENT,
-    OK,
     Answer,
     Call,
     Route,
@@ -19,7 +18,7 @@ from hk3s_lab.hetzner.call import (
 from hk3s_lab.hetzner.errors import UNPROCESSABLE, ApiError
 from hk3s_lab.hetzner.model import firewalls as rules_model
 from hk3s_lab.hetzner.model.records import Action, Application, Firewall, ResourceKey, Rule
-from hk3s_lab.hetzner.resources import actions
+from hk3s_lab.hetzner.resources.kind import Kind
 
 _RULE_FIELDS = ("description", "direction", "source_ips", "destination_ips", "protocol", "port")
 _TARGETS = ("server", "label_selector")
@@ -32,9 +31,7 @@ def create(call: Call) -> Answer:
     name, labels, rules = body.name(required=True), body.labels(), _rules(body)
     targets = _targets(body, "apply_to")
     body.check()
-    firewalls = call.project.firewalls
-    lookup.check_name(firewalls.values(), name)
-    lookup.check_room(call, "firewalls", "firewall_limit", len(firewalls) + 1)
+    KIND.check_new(call, name)
     if len(set(targets)) != len(targets):
         raise ApiError("server_already_added", "a resource was given more than once")
     for target in targets:
@@ -47,33 +44,16 @@ def create(call: Call) -> Answer:
         rules=rules,
         applied_to=tuple(replace(target, pending=True) for target in targets),
     )
-    firewalls[firewall.id] = firewall
-    call.touched.append(firewall.id)
+    KIND.add(call, firewall)
     started = [_start(call, firewall, "apply_firewall", target) for target in targets]
     body_out = {"firewall": view(call, firewall), "actions": actions_view(call, started)}
     return Answer(CREATED, body_out)
 
 
-def list_all(call: Call) -> Answer:
-    """List the firewalls."""
-    found = listing.by_name_and_labels(call, call.project.firewalls.values())
-    ordered = listing.ordered(call, found, listing.BY_ID_NAME_OR_CREATED)
-    return listing.page(call, "firewalls", ordered, lambda firewall: view(call, firewall))
-
-
-def get(call: Call) -> Answer:
-    """Return one firewall."""
-    firewall = lookup.wanted(call, call.project.firewalls, "firewall")
-    return Answer(OK, {"firewall": view(call, firewall)})
-
-
 def update(call: Call) -> Answer:
     """Change name or labels."""
     call.body.only("name", "labels")
-    firewall = lookup.free(call, call.project.firewalls, "firewall")
-    name, labels = lookup.new_name_and_labels(call.body, firewall, call.project.firewalls.values())
-    call.project.firewalls[firewall.id] = changed = replace(firewall, name=name, labels=labels)
-    return Answer(OK, {"firewall": view(call, changed)})
+    return KIND.rename(call, KIND.free(call))
 
 
 def delete(call: Call) -> Answer:
@@ -90,7 +70,7 @@ def set_rules(call: Call) -> Answer:
     call.body.only("rules")
     rules = _rules(call.body, required=True)
     call.body.check()
-    firewall = lookup.free(call, call.project.firewalls, "firewall")
+    firewall = KIND.free(call)
     call.project.firewalls[firewall.id] = changed = replace(firewall, rules=rules)
     key: ResourceKey = ("firewall", firewall.id)
     started = [
@@ -105,7 +85,7 @@ def apply_to_resources(call: Call) -> Answer:
     call.body.only("apply_to")
     targets = _targets(call.body, "apply_to", required=True)
     call.body.check()
-    firewall = lookup.free(call, call.project.firewalls, "firewall")
+    firewall = KIND.free(call)
     for target in targets:
         _check_target(call, target)
         if _find(firewall, target):
@@ -122,7 +102,7 @@ def remove_from_resources(call: Call) -> Answer:
     call.body.only("remove_from")
     targets = _targets(call.body, "remove_from", required=True)
     call.body.check()
-    firewall = lookup.free(call, call.project.firewalls, "firewall")
+    firewall = KIND.free(call)
     for target in targets:
         if _find(firewall, target):
             continue
@@ -227,13 +207,9 @@ def _texts(values: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(values))
 
 
+KIND = Kind(singular="firewall", table=lambda project: project.firewalls, view=view)
 ROUTES = (
-    Route("GET", "/firewalls", list_all),
-    Route("POST", "/firewalls", create, has_body=True),
-    *actions.routes_of("firewalls", "firewall"),
-    Route("GET", "/firewalls/{id}", get),
-    Route("PUT", "/firewalls/{id}", update, has_body=True),
-    Route("DELETE", "/firewalls/{id}", delete),
+    *KIND.routes(create=create, delete=delete, update=update),
     Route("POST", "/firewalls/{id}/actions/set_rules", set_rules, has_body=True),
     Route("POST", "/firewalls/{id}/actions/apply_to_resources", apply_to_resources, has_body=True),
     Route(

@@ -3,11 +3,10 @@
 from dataclasses import replace
 from typing import Any
 
-from hk3s_lab.hetzner import errors, listing, lookup
+from hk3s_lab.hetzner import errors, lookup
 from hk3s_lab.hetzner.call import (
     CREATED,
     NO_CONTENT,
-    OK,
     Answer,
     Call,
     Route,
@@ -17,7 +16,8 @@ from hk3s_lab.hetzner.call import (
 )
 from hk3s_lab.hetzner.errors import ApiError
 from hk3s_lab.hetzner.model.records import Action, FloatingIp
-from hk3s_lab.hetzner.resources import actions, reverse_names
+from hk3s_lab.hetzner.resources import reverse_names
+from hk3s_lab.hetzner.resources.kind import Kind
 
 _VERSIONS = ("ipv4", "ipv6")
 _SORTS = ("id", "created")
@@ -36,10 +36,7 @@ def create(call: Call) -> Answer:
     name, labels = body.name(required=False), body.labels()
     body.check()
     server = lookup.server(call, server_id) if server_id is not None else None
-    floating_ips = call.project.floating_ips
-    if name:
-        lookup.check_name(floating_ips.values(), name)
-    lookup.check_room(call, "floating_ips", "floating_ip_limit", len(floating_ips) + 1)
+    KIND.check_new(call, name)
     number, address = call.world.new_id(), call.world.new_address(version)
     if address is None:
         raise ApiError("resource_unavailable", "no public IPv4 address is available")
@@ -56,8 +53,7 @@ def create(call: Call) -> Answer:
         home_location=home,
         description=description,
     )
-    floating_ips[number] = ip
-    call.touched.append(number)
+    KIND.add(call, ip)
     answer: dict[str, Any] = {"floating_ip": view(call, ip), "action": None}
     if server is not None:
         action = _start_assign(call, ip, server.id)
@@ -65,36 +61,19 @@ def create(call: Call) -> Answer:
     return Answer(CREATED, answer)
 
 
-def list_all(call: Call) -> Answer:
-    """List the addresses."""
-    found = listing.by_name_and_labels(call, call.project.floating_ips.values())
-    ordered = listing.ordered(call, found, _SORTS)
-    return listing.page(call, "floating_ips", ordered, lambda ip: view(call, ip))
-
-
-def get(call: Call) -> Answer:
-    """Return one address."""
-    ip = lookup.wanted(call, call.project.floating_ips, "floating_ip")
-    return Answer(OK, {"floating_ip": view(call, ip)})
-
-
 def update(call: Call) -> Answer:
     """Change name, description or labels."""
     call.body.only("description", "name", "labels")
-    floating_ips = call.project.floating_ips
-    ip = lookup.wanted(call, floating_ips, "floating_ip")
+    ip = KIND.wanted(call)
     description = ip.description
     if "description" in call.body.value:
         description = call.body.optional_text("description")
-    name, labels = lookup.new_name_and_labels(call.body, ip, floating_ips.values())
-    changed = replace(ip, name=name, labels=labels, description=description)
-    floating_ips[ip.id] = changed
-    return Answer(OK, {"floating_ip": view(call, changed)})
+    return KIND.rename(call, ip, description=description)
 
 
 def delete(call: Call) -> Answer:
     """Give an unassigned address back."""
-    ip = _free(call)
+    ip = KIND.free(call)
     if ip.protected:
         raise errors.protected("floating_ip")
     if ip.server_id is not None:
@@ -109,7 +88,7 @@ def assign(call: Call) -> Answer:
     call.body.only("server")
     number = call.body.number("server", required=True) or 0
     call.body.check()
-    ip = _free(call)
+    ip = KIND.free(call)
     server = lookup.server(call, number)
     if ip.server_id is not None:
         raise ApiError("floating_ip_assigned", "the floating IP is already assigned")
@@ -118,7 +97,7 @@ def assign(call: Call) -> Answer:
 
 def unassign(call: Call) -> Answer:
     """Take the address from its server."""
-    ip = _free(call)
+    ip = KIND.free(call)
     if ip.server_id is None:
         raise errors.invalid_input({"id": ["is not assigned"]})
     keys = [("floating_ip", ip.id), ("server", ip.server_id)]
@@ -127,20 +106,16 @@ def unassign(call: Call) -> Answer:
 
 def change_dns_ptr(call: Call) -> Answer:
     """Change a reverse name."""
-    ip = _free(call)
+    ip = KIND.free(call)
     key = ("floating_ip", ip.id)
     return reverse_names.change(call, key, {key: ip.ip})
 
 
 def change_protection(call: Call) -> Answer:
     """Protect against deletion, or no longer."""
-    ip = _free(call)
-    if not call.body.has("delete"):
-        call.body.note("delete", "is required")
-    wanted = call.body.flag("delete")
-    call.body.check()
-    key = [("floating_ip", ip.id)]
-    return action_answer(call, call.start("change_protection", key, arguments={"delete": wanted}))
+    ip = KIND.free(call)
+    call.body.required_flag("delete")
+    return KIND.protect(call, ip, protected=ip.protected)
 
 
 def view(call: Call, ip: FloatingIp) -> dict[str, Any]:
@@ -161,25 +136,17 @@ def view(call: Call, ip: FloatingIp) -> dict[str, Any]:
     }
 
 
-def _free(call: Call) -> FloatingIp:
-    ip = lookup.wanted(call, call.project.floating_ips, "floating_ip")
-    lookup.check_unlocked(call, "floating_ip", ip.id)
-    return ip
-
-
 def _start_assign(call: Call, ip: FloatingIp, server_id: int) -> Action:
     keys = [("floating_ip", ip.id), ("server", server_id)]
     return call.start("assign_floating_ip", keys, arguments={"server_id": server_id})
 
 
+KIND = Kind(
+    singular="floating_ip", table=lambda project: project.floating_ips, view=view, sorts=_SORTS
+)
 _ACTIONS = "/floating_ips/{id}/actions"
 ROUTES = (
-    Route("GET", "/floating_ips", list_all),
-    Route("POST", "/floating_ips", create, has_body=True),
-    *actions.routes_of("floating_ips", "floating_ip"),
-    Route("GET", "/floating_ips/{id}", get),
-    Route("PUT", "/floating_ips/{id}", update, has_body=True),
-    Route("DELETE", "/floating_ips/{id}", delete),
+    *KIND.routes(create=create, delete=delete, update=update),
     Route("POST", f"{_ACTIONS}/assign", assign, has_body=True),
     Route("POST", f"{_ACTIONS}/unassign", unassign),
     Route("POST", f"{_ACTIONS}/change_dns_ptr", change_dns_ptr, has_body=True),

@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 
-from hk3s_lab.hetzner import balancer_services, balancer_targets, errors, listing, lookup, metrics
+from hk3s_lab.hetzner import balancer_services, balancer_targets, errors, lookup, metrics
 from hk3s_lab.hetzner.attachment import balancer_address
 from hk3s_lab.hetzner.body import Body
 from hk3s_lab.hetzner.call import (
     CREATED,
-    OK,
     Answer,
     Call,
     Route,
@@ -18,7 +17,8 @@ from hk3s_lab.hetzner.errors import ApiError
 from hk3s_lab.hetzner.load_balancer_view import view
 from hk3s_lab.hetzner.model.balancers import LoadBalancer, service_key
 from hk3s_lab.hetzner.model.records import PrimaryIp
-from hk3s_lab.hetzner.resources import actions, load_balancer_actions
+from hk3s_lab.hetzner.resources import load_balancer_actions
+from hk3s_lab.hetzner.resources.kind import Kind
 
 _SERIES = {
     "open_connections": ("open_connections",),
@@ -41,7 +41,6 @@ def create(call: Call) -> Answer:
     wanted = body.nested("public_net")
     numbers = {version: wanted.number(version) for version in ("ipv4", "ipv6")}
     body.check()
-    balancers = call.project.load_balancers
     given = {v: _primary_ip(call, v, number, location) for v, number in numbers.items()}
     draft = LoadBalancer(
         id=0,
@@ -67,34 +66,11 @@ def create(call: Call) -> Answer:
         balancer_targets.check(call, draft, target)
         draft = replace(draft, targets=(*draft.targets, target))
     load_balancer_actions.check_size(kind, draft)
-    lookup.check_name(balancers.values(), name)
-    lookup.check_room(call, "load_balancers", "load_balancer_limit", len(balancers) + 1)
+    KIND.check_new(call, name)
     balancer = _placed(call, draft, given)
     action = call.start("create_load_balancer", [("load_balancer", balancer.id)])
     shown = action_view(action, call.world.clock.monotonic())
     return Answer(CREATED, {"load_balancer": view(call, balancer), "action": shown})
-
-
-def list_all(call: Call) -> Answer:
-    """List the load balancers."""
-    found = listing.by_name_and_labels(call, call.project.load_balancers.values())
-    ordered = listing.ordered(call, found, listing.BY_ID_NAME_OR_CREATED)
-    return listing.page(call, "load_balancers", ordered, lambda balancer: view(call, balancer))
-
-
-def get(call: Call) -> Answer:
-    """Return one load balancer."""
-    balancer = lookup.wanted(call, call.project.load_balancers, "load_balancer")
-    return Answer(OK, {"load_balancer": view(call, balancer)})
-
-
-def update(call: Call) -> Answer:
-    """Change name or labels."""
-    balancers = call.project.load_balancers
-    balancer = lookup.wanted(call, balancers, "load_balancer")
-    name, labels = lookup.new_name_and_labels(call.body, balancer, balancers.values())
-    balancers[balancer.id] = changed = replace(balancer, name=name, labels=labels)
-    return Answer(OK, {"load_balancer": view(call, changed)})
 
 
 def delete(call: Call) -> Answer:
@@ -107,7 +83,7 @@ def delete(call: Call) -> Answer:
 
 def get_metrics(call: Call) -> Answer:
     """Return time series without samples: no traffic passes through the lab's balancers."""
-    lookup.wanted(call, call.project.load_balancers, "load_balancer")
+    KIND.wanted(call)
     return metrics.empty(call, _SERIES)
 
 
@@ -151,17 +127,11 @@ def _placed(call: Call, draft: LoadBalancer, given: dict[str, PrimaryIp | None])
             call.project.primary_ips[ip.id] = replace(
                 ip, assignee_id=number, assignee_type="load_balancer"
             )
-    call.project.load_balancers[number] = balancer
-    call.touched.append(number)
-    return balancer
+    return KIND.add(call, balancer)
 
 
+KIND = Kind(singular="load_balancer", table=lambda project: project.load_balancers, view=view)
 ROUTES = (
-    Route("GET", "/load_balancers", list_all),
-    Route("POST", "/load_balancers", create, has_body=True),
-    *actions.routes_of("load_balancers", "load_balancer"),
-    Route("GET", "/load_balancers/{id}", get),
-    Route("PUT", "/load_balancers/{id}", update, has_body=True),
-    Route("DELETE", "/load_balancers/{id}", delete),
+    *KIND.routes(create=create, delete=delete),
     Route("GET", "/load_balancers/{id}/metrics", get_metrics),
 )

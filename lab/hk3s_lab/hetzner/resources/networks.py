@@ -9,11 +9,9 @@ from hk3s_lab.hetzner.body import Body
 from hk3s_lab.hetzner.call import (
     CREATED,
     NO_CONTENT,
-    OK,
     Answer,
     Call,
     Route,
-    action_answer,
     timestamp,
 )
 from hk3s_lab.hetzner.errors import ApiError
@@ -21,7 +19,7 @@ from hk3s_lab.hetzner.events import ServerNetworkChanged
 from hk3s_lab.hetzner.model import addresses, balancer_effects
 from hk3s_lab.hetzner.model.addresses import AddressProblem
 from hk3s_lab.hetzner.model.records import Network, NetworkRoute, Subnet
-from hk3s_lab.hetzner.resources import actions
+from hk3s_lab.hetzner.resources.kind import Kind
 
 _SUBNET_TYPES = ("cloud", "server", "vswitch")
 _SUBNET_FIELDS = ("type", "ip_range", "network_zone", "vswitch_id", "gateway")
@@ -55,41 +53,22 @@ def create(call: Call) -> Answer:
             network = replace(network, routes=(*network.routes, route))
     except AddressProblem as problem:
         raise errors.from_address_problem(problem) from None
-    lookup.check_name(call.project.networks.values(), network.name)
-    lookup.check_room(call, "networks", "network_limit", len(call.project.networks) + 1)
-    network = replace(network, id=call.world.new_id())
-    call.project.networks[network.id] = network
-    call.touched.append(network.id)
+    KIND.check_new(call, network.name)
+    network = KIND.add(call, replace(network, id=call.world.new_id()))
     return Answer(CREATED, {"network": view(call, network)})
-
-
-def list_all(call: Call) -> Answer:
-    """List the networks."""
-    found = listing.by_name_and_labels(call, call.project.networks.values())
-    ordered = listing.ordered(call, found, listing.BY_ID_NAME_OR_CREATED)
-    return listing.page(call, "networks", ordered, lambda network: view(call, network))
-
-
-def get(call: Call) -> Answer:
-    """Return one network."""
-    network = lookup.wanted(call, call.project.networks, "network")
-    return Answer(OK, {"network": view(call, network)})
 
 
 def update(call: Call) -> Answer:
     """Change name, labels or the exposure of routes."""
     call.body.only("name", "labels", "expose_routes_to_vswitch")
-    network = _free(call)
+    network = KIND.free(call)
     expose = call.body.optional_flag("expose_routes_to_vswitch", network.expose_routes_to_vswitch)
-    name, labels = lookup.new_name_and_labels(call.body, network, call.project.networks.values())
-    changed = replace(network, name=name, labels=labels, expose_routes_to_vswitch=expose)
-    call.project.networks[network.id] = changed
-    return Answer(OK, {"network": view(call, changed)})
+    return KIND.rename(call, network, expose_routes_to_vswitch=expose)
 
 
 def delete(call: Call) -> Answer:
     """Delete a network; whoever was attached loses the interface at once."""
-    network = _free(call)
+    network = KIND.free(call)
     if network.protected:
         raise errors.protected("network")
     del call.project.networks[network.id]
@@ -105,7 +84,7 @@ def delete(call: Call) -> Answer:
 
 def members(call: Call) -> Answer:
     """List who has an address in the network."""
-    network = lookup.wanted(call, call.project.networks, "network")
+    network = KIND.wanted(call)
     views: list[dict[str, Any]] = [
         {
             "id": server.id,
@@ -144,14 +123,14 @@ def add_subnet(call: Call) -> Answer:
     call.body.only(*_SUBNET_FIELDS)
     subnet = _subnet(call, call.body)
     call.body.check()
-    network = _free(call)
+    network = KIND.free(call)
     room = len(network.subnets) + 1
     lookup.check_room(call, "subnets_per_network", "network_subnet_limit", room)
     try:
         added = _with_subnet(network, subnet).subnets[-1]
     except AddressProblem as problem:
         raise errors.from_address_problem(problem) from None
-    return _start(call, network, "add_subnet", asdict(added))
+    return KIND.act(call, "add_subnet", network, **asdict(added))
 
 
 def delete_subnet(call: Call) -> Answer:
@@ -159,7 +138,7 @@ def delete_subnet(call: Call) -> Answer:
     call.body.only("ip_range")
     ip_range = call.body.text("ip_range", required=True)
     call.body.check()
-    network = _free(call)
+    network = KIND.free(call)
     if ip_range not in {subnet.ip_range for subnet in network.subnets}:
         raise errors.not_found("subnet", ip_range)
     for _, nic in call.project.members(network.id):
@@ -169,7 +148,7 @@ def delete_subnet(call: Call) -> Answer:
     for balancer in call.project.balancers_in(network.id):
         if addresses.subnet_of(network, str(balancer.private_ip)) == ip_range:
             raise ApiError("resource_in_use", "the subnet has attached resources")
-    return _start(call, network, "delete_subnet", {"ip_range": ip_range})
+    return KIND.act(call, "delete_subnet", network, ip_range=ip_range)
 
 
 def add_route(call: Call) -> Answer:
@@ -177,14 +156,14 @@ def add_route(call: Call) -> Answer:
     call.body.only("destination", "gateway")
     route = _route(call.body)
     call.body.check()
-    network = _free(call)
+    network = KIND.free(call)
     room = len(network.routes) + 1
     lookup.check_room(call, "routes_per_network", "network_route_limit", room)
     try:
         addresses.check_route(network, route)
     except AddressProblem as problem:
         raise errors.from_address_problem(problem) from None
-    return _start(call, network, "add_route", asdict(route))
+    return KIND.act(call, "add_route", network, **asdict(route))
 
 
 def delete_route(call: Call) -> Answer:
@@ -192,10 +171,10 @@ def delete_route(call: Call) -> Answer:
     call.body.only("destination", "gateway")
     route = _route(call.body)
     call.body.check()
-    network = _free(call)
+    network = KIND.free(call)
     if route not in network.routes:
         raise errors.not_found("route", route.destination)
-    return _start(call, network, "delete_route", asdict(route))
+    return KIND.act(call, "delete_route", network, **asdict(route))
 
 
 def change_ip_range(call: Call) -> Answer:
@@ -203,21 +182,19 @@ def change_ip_range(call: Call) -> Answer:
     call.body.only("ip_range")
     text = call.body.text("ip_range", required=True)
     call.body.check()
-    network = _free(call)
+    network = KIND.free(call)
     try:
         wanted = addresses.extended_range(network, text)
     except AddressProblem as problem:
         raise errors.from_address_problem(problem) from None
-    return _start(call, network, "change_ip_range", {"ip_range": str(wanted)})
+    return KIND.act(call, "change_ip_range", network, ip_range=str(wanted))
 
 
 def change_protection(call: Call) -> Answer:
     """Protect against deletion, or no longer."""
     call.body.only("delete")
-    network = _free(call)
-    wanted = call.body.optional_flag("delete", network.protected)
-    call.body.check()
-    return _start(call, network, "change_protection", {"delete": wanted})
+    network = KIND.free(call)
+    return KIND.protect(call, network, protected=network.protected)
 
 
 def view(call: Call, network: Network) -> dict[str, Any]:
@@ -256,16 +233,6 @@ def _subnet_view(network: Network, subnet: Subnet) -> dict[str, Any]:
     }
 
 
-def _free(call: Call) -> Network:
-    call.touched.append(call.id(kind="network"))
-    return lookup.free_network(call, call.id(kind="network"))
-
-
-def _start(call: Call, network: Network, command: str, arguments: dict[str, Any]) -> Answer:
-    action = call.start(command, [("network", network.id)], arguments=arguments)
-    return action_answer(call, action)
-
-
 def _with_subnet(network: Network, subnet: Subnet) -> Network:
     added = addresses.new_subnet(network, subnet, has_range=bool(subnet.ip_range))
     return replace(network, subnets=(*network.subnets, added))
@@ -289,13 +256,9 @@ def _route(body: Body) -> NetworkRoute:
     )
 
 
+KIND = Kind(singular="network", table=lambda project: project.networks, view=view)
 ROUTES = (
-    Route("GET", "/networks", list_all),
-    Route("POST", "/networks", create, has_body=True),
-    *actions.routes_of("networks", "network"),
-    Route("GET", "/networks/{id}", get),
-    Route("PUT", "/networks/{id}", update, has_body=True),
-    Route("DELETE", "/networks/{id}", delete),
+    *KIND.routes(create=create, delete=delete, update=update),
     Route("GET", "/networks/{id}/members", members),
     Route("POST", "/networks/{id}/actions/add_subnet", add_subnet, has_body=True),
     Route("POST", "/networks/{id}/actions/delete_subnet", delete_subnet, has_body=True),

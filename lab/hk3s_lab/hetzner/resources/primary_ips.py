@@ -3,12 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-from hk3s_lab.hetzner import errors, listing, lookup
+from hk3s_lab.hetzner import errors, lookup
 from hk3s_lab.hetzner.body import Body
 from hk3s_lab.hetzner.call import (
     CREATED,
     NO_CONTENT,
-    OK,
     Answer,
     Call,
     Route,
@@ -18,7 +17,8 @@ from hk3s_lab.hetzner.call import (
 )
 from hk3s_lab.hetzner.errors import ApiError
 from hk3s_lab.hetzner.model.records import Action, PrimaryIp, Server, ServerStatus
-from hk3s_lab.hetzner.resources import actions, reverse_names
+from hk3s_lab.hetzner.resources import reverse_names
+from hk3s_lab.hetzner.resources.kind import Kind
 
 _VERSIONS = ("ipv4", "ipv6")
 _ASSIGNEES = ("server",)
@@ -58,8 +58,8 @@ def new(
     assignee_id: int | None = None,
 ) -> PrimaryIp:
     """Add an address to the project; without a name it gets one, as those made for servers do."""
-    project, world = call.project, call.world
-    lookup.check_room(call, "primary_ips", "primary_ip_limit", len(project.primary_ips) + 1)
+    world = call.world
+    KIND.check_new(call, "")
     number = world.new_id()
     address = world.new_address(version)
     if address is None:
@@ -75,42 +75,28 @@ def new(
         auto_delete=auto_delete,
         assignee_id=assignee_id,
     )
-    project.primary_ips[number] = ip
-    call.touched.append(number)
-    return ip
+    return KIND.add(call, ip)
 
 
 def list_all(call: Call) -> Answer:
     """List the addresses."""
-    found = listing.by_name_and_labels(call, call.project.primary_ips.values())
     addresses = call.values("ip")
-    found = [ip for ip in found if not addresses or ip.ip in addresses]
-    ordered = listing.ordered(call, found, _SORTS)
-    return listing.page(call, "primary_ips", ordered, lambda ip: view(call, ip))
-
-
-def get(call: Call) -> Answer:
-    """Return one address."""
-    ip = lookup.wanted(call, call.project.primary_ips, "primary_ip")
-    return Answer(OK, {"primary_ip": view(call, ip)})
+    return KIND.list(call, lambda ip: not addresses or ip.ip in addresses)
 
 
 def update(call: Call) -> Answer:
     """Change name, labels or auto-deletion."""
     call.body.only("name", "labels", "auto_delete")
-    ip = lookup.wanted(call, call.project.primary_ips, "primary_ip")
+    ip = KIND.wanted(call)
     if call.project.is_locked(("primary_ip", ip.id)):
         raise errors.conflict("primary IP")
     auto_delete = call.body.optional_flag("auto_delete", ip.auto_delete)
-    name, labels = lookup.new_name_and_labels(call.body, ip, call.project.primary_ips.values())
-    changed = replace(ip, name=name, labels=labels, auto_delete=auto_delete)
-    call.project.primary_ips[ip.id] = changed
-    return Answer(OK, {"primary_ip": view(call, changed)})
+    return KIND.rename(call, ip, auto_delete=auto_delete)
 
 
 def delete(call: Call) -> Answer:
     """Give an unassigned address back."""
-    ip = _free(call)
+    ip = KIND.free(call)
     if ip.protected:
         raise errors.protected("primary_ip")
     if ip.assignee_id is not None:
@@ -125,7 +111,7 @@ def assign(call: Call) -> Answer:
     number = call.body.number("assignee_id", required=True)
     call.body.text("assignee_type", required=True, choices=_ASSIGNEES)
     call.body.check()
-    ip = _free(call)
+    ip = KIND.free(call)
     if ip.assignee_id is not None:
         raise ApiError("primary_ip_already_assigned", "the primary IP is already assigned")
     server = _assignee(call, number or 0, ip.type)
@@ -137,7 +123,7 @@ def assign(call: Call) -> Answer:
 
 def unassign(call: Call) -> Answer:
     """Take the address from a server that is off."""
-    ip = _free(call)
+    ip = KIND.free(call)
     if ip.assignee_id is None:
         raise errors.invalid_input({"id": ["is not assigned"]})
     if ip.assignee_type != "server":
@@ -150,20 +136,19 @@ def unassign(call: Call) -> Answer:
 
 def change_dns_ptr(call: Call) -> Answer:
     """Change a reverse name."""
-    ip = _free(call)
+    ip = KIND.free(call)
     key = ("primary_ip", ip.id)
     return reverse_names.change(call, key, {key: ip.ip})
 
 
 def change_protection(call: Call) -> Answer:
     """Protect against deletion, or no longer."""
-    ip = _free(call)
+    ip = KIND.free(call)
     wanted = call.body.required_flag("delete")
     call.body.check()
     if wanted and ip.auto_delete:
         raise errors.invalid_input({"delete": ["needs auto_delete to be false"]})
-    key = [("primary_ip", ip.id)]
-    return action_answer(call, call.start("change_protection", key, arguments={"delete": wanted}))
+    return KIND.protect(call, ip, protected=ip.protected)
 
 
 def view(call: Call, ip: PrimaryIp) -> dict[str, Any]:
@@ -183,12 +168,6 @@ def view(call: Call, ip: PrimaryIp) -> dict[str, Any]:
         "assignee_type": "unassigned" if ip.assignee_id is None else ip.assignee_type,
         "assignee_id": ip.assignee_id,
     }
-
-
-def _free(call: Call) -> PrimaryIp:
-    ip = lookup.wanted(call, call.project.primary_ips, "primary_ip")
-    lookup.check_unlocked(call, "primary_ip", ip.id)
-    return ip
 
 
 def _location(call: Call, body: Body, *, assigned: bool) -> str:
@@ -220,13 +199,11 @@ def _start_assign(call: Call, ip: PrimaryIp, server: Server) -> Action:
     return call.start("assign_primary_ip", keys, locks=keys)
 
 
+KIND = Kind(
+    singular="primary_ip", table=lambda project: project.primary_ips, view=view, sorts=_SORTS
+)
 ROUTES = (
-    Route("GET", "/primary_ips", list_all),
-    Route("POST", "/primary_ips", create, has_body=True),
-    *actions.routes_of("primary_ips", "primary_ip"),
-    Route("GET", "/primary_ips/{id}", get),
-    Route("PUT", "/primary_ips/{id}", update, has_body=True),
-    Route("DELETE", "/primary_ips/{id}", delete),
+    *KIND.routes(create=create, delete=delete, list_all=list_all, update=update),
     Route("POST", "/primary_ips/{id}/actions/assign", assign, has_body=True),
     Route("POST", "/primary_ips/{id}/actions/unassign", unassign),
     Route("POST", "/primary_ips/{id}/actions/change_dns_ptr", change_dns_ptr, has_body=True),

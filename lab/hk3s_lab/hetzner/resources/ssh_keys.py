@@ -3,12 +3,12 @@
 import base64
 import binascii
 import hashlib
-from dataclasses import replace
 from typing import Any
 
-from hk3s_lab.hetzner import errors, listing, lookup
-from hk3s_lab.hetzner.call import CREATED, NO_CONTENT, OK, Answer, Call, Route, timestamp
+from hk3s_lab.hetzner import errors, listing
+from hk3s_lab.hetzner.call import CREATED, NO_CONTENT, Answer, Call, timestamp
 from hk3s_lab.hetzner.model.records import SshKey
+from hk3s_lab.hetzner.resources.kind import Kind
 
 _KEY_TYPES = (
     "ssh-ed25519",
@@ -29,12 +29,10 @@ def create(call: Call) -> Answer:
     if public_key and fingerprint is None:
         call.body.note("public_key", "is not a valid SSH public key")
     call.body.check()
-    known = call.project.ssh_keys.values()
-    lookup.check_name(known, name)
-    if any(key.fingerprint == fingerprint for key in known):
+    if any(key.fingerprint == fingerprint for key in call.project.ssh_keys.values()):
         message = "SSH key with the same fingerprint already exists"
         raise errors.not_unique("public_key", message)
-    lookup.check_room(call, "ssh_keys", "ssh_key_limit", len(known) + 1)
+    KIND.check_new(call, name)
     key = SshKey(
         id=call.world.new_id(),
         name=name,
@@ -43,35 +41,18 @@ def create(call: Call) -> Answer:
         public_key=public_key,
         fingerprint=str(fingerprint),
     )
-    call.project.ssh_keys[key.id] = key
-    call.touched.append(key.id)
-    return Answer(CREATED, {"ssh_key": view(key)})
+    return Answer(CREATED, {"ssh_key": view(KIND.add(call, key))})
 
 
 def list_all(call: Call) -> Answer:
     """List the keys."""
-    keys = listing.by_name_and_labels(call, call.project.ssh_keys.values())
     prints = call.values("fingerprint")
-    keys = [key for key in keys if not prints or key.fingerprint in prints]
-    return listing.page(call, "ssh_keys", listing.ordered(call, keys, listing.BY_ID_OR_NAME), view)
-
-
-def get(call: Call) -> Answer:
-    """Return one key."""
-    return Answer(OK, {"ssh_key": view(lookup.wanted(call, call.project.ssh_keys, "ssh_key"))})
-
-
-def update(call: Call) -> Answer:
-    """Change name or labels."""
-    key = lookup.wanted(call, call.project.ssh_keys, "ssh_key")
-    name, labels = lookup.new_name_and_labels(call.body, key, call.project.ssh_keys.values())
-    call.project.ssh_keys[key.id] = changed = replace(key, name=name, labels=labels)
-    return Answer(OK, {"ssh_key": view(changed)})
+    return KIND.list(call, lambda key: not prints or key.fingerprint in prints)
 
 
 def delete(call: Call) -> Answer:
     """Forget a key; servers keep what they were born with."""
-    key = lookup.wanted(call, call.project.ssh_keys, "ssh_key")
+    key = KIND.wanted(call)
     del call.project.ssh_keys[key.id]
     return Answer(NO_CONTENT)
 
@@ -102,10 +83,11 @@ def fingerprint_of(public_key: str) -> str | None:
     return ":".join(digest[i : i + 2] for i in range(0, len(digest), 2))
 
 
-ROUTES = (
-    Route("GET", "/ssh_keys", list_all),
-    Route("POST", "/ssh_keys", create, has_body=True),
-    Route("GET", "/ssh_keys/{id}", get),
-    Route("PUT", "/ssh_keys/{id}", update, has_body=True),
-    Route("DELETE", "/ssh_keys/{id}", delete),
+KIND = Kind(
+    singular="ssh_key",
+    table=lambda project: project.ssh_keys,
+    view=lambda _call, key: view(key),
+    sorts=listing.BY_ID_OR_NAME,
+    has_actions=False,
 )
+ROUTES = KIND.routes(create=create, delete=delete, list_all=list_all)

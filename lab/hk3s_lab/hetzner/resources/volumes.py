@@ -9,7 +9,6 @@ from hk3s_lab.hetzner.body import Body
 from hk3s_lab.hetzner.call import (
     CREATED,
     NO_CONTENT,
-    OK,
     Answer,
     Call,
     Route,
@@ -20,7 +19,7 @@ from hk3s_lab.hetzner.call import (
 )
 from hk3s_lab.hetzner.errors import ApiError
 from hk3s_lab.hetzner.model.records import Action, Volume
-from hk3s_lab.hetzner.resources import actions
+from hk3s_lab.hetzner.resources.kind import Kind
 
 MIN_SIZE, MAX_SIZE = 10, 10240
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?\Z")
@@ -51,9 +50,7 @@ def create(call: Call) -> Answer:
     if server is not None:
         lookup.check_unlocked(call, "server", server.id)
         _check_slots(call, server.id)
-    volumes = call.project.volumes
-    lookup.check_name(volumes.values(), name)
-    lookup.check_room(call, "volumes", "volume_limit", len(volumes) + 1)
+    KIND.check_new(call, name)
     volume = Volume(
         id=call.world.new_id(),
         name=name,
@@ -64,8 +61,7 @@ def create(call: Call) -> Answer:
         status="creating",
         format=filesystem or None,
     )
-    volumes[volume.id] = volume
-    call.touched.append(volume.id)
+    KIND.add(call, volume)
     action = call.start("create_volume", [("volume", volume.id)])
     following = [] if server is None else [_start_attach(call, volume, server.id, after=action)]
     answer = {
@@ -79,31 +75,18 @@ def create(call: Call) -> Answer:
 def list_all(call: Call) -> Answer:
     """List the volumes."""
     statuses = listing.choices(call, "status", _STATUSES)
-    found = listing.by_name_and_labels(call, call.project.volumes.values())
-    found = [volume for volume in found if not statuses or volume.status in statuses]
-    ordered = listing.ordered(call, found, listing.BY_ID_NAME_OR_CREATED)
-    return listing.page(call, "volumes", ordered, lambda volume: view(call, volume))
-
-
-def get(call: Call) -> Answer:
-    """Return one volume."""
-    volume = lookup.wanted(call, call.project.volumes, "volume")
-    return Answer(OK, {"volume": view(call, volume)})
+    return KIND.list(call, lambda volume: not statuses or volume.status in statuses)
 
 
 def update(call: Call) -> Answer:
     """Change name or labels."""
-    volumes = call.project.volumes
-    volume = lookup.wanted(call, volumes, "volume")
     _name(call.body, required=False)
-    name, labels = lookup.new_name_and_labels(call.body, volume, volumes.values())
-    volumes[volume.id] = changed = replace(volume, name=name, labels=labels)
-    return Answer(OK, {"volume": view(call, changed)})
+    return KIND.update(call)
 
 
 def delete(call: Call) -> Answer:
     """Destroy an unattached volume."""
-    volume = _free(call)
+    volume = KIND.free(call)
     if volume.protected:
         raise errors.protected("volume")
     if volume.server_id is not None:
@@ -118,7 +101,7 @@ def attach(call: Call) -> Answer:
     number = call.body.number("server", required=True) or 0
     call.body.flag("automount")
     call.body.check()
-    volume = _free(call)
+    volume = KIND.free(call)
     server = lookup.server(call, number)
     if volume.server_id is not None:
         message = "the volume is already attached to a server"
@@ -133,7 +116,7 @@ def attach(call: Call) -> Answer:
 
 def detach(call: Call) -> Answer:
     """Take the volume from its server."""
-    volume = _free(call)
+    volume = KIND.free(call)
     if volume.server_id is None:
         raise errors.invalid_input({"id": ["is not attached"]})
     lookup.check_unlocked(call, "server", volume.server_id)
@@ -145,21 +128,17 @@ def resize(call: Call) -> Answer:
     """Let the volume grow."""
     size = call.body.number("size", required=True) or 0
     call.body.check()
-    volume = _free(call)
+    volume = KIND.free(call)
     if not volume.size < size <= MAX_SIZE:
         message = f"must be greater than {volume.size} and at most {MAX_SIZE}"
         raise errors.invalid_input({"size": [message]})
-    key = [("volume", volume.id)]
-    return action_answer(call, call.start("resize_volume", key, arguments={"size": size}))
+    return KIND.act(call, "resize_volume", volume, size=size)
 
 
 def change_protection(call: Call) -> Answer:
     """Protect against deletion, or no longer."""
-    volume = _free(call)
-    wanted = call.body.optional_flag("delete", volume.protected)
-    call.body.check()
-    key = [("volume", volume.id)]
-    return action_answer(call, call.start("change_protection", key, arguments={"delete": wanted}))
+    volume = KIND.free(call)
+    return KIND.protect(call, volume, protected=volume.protected)
 
 
 def view(call: Call, volume: Volume) -> dict[str, Any]:
@@ -177,12 +156,6 @@ def view(call: Call, volume: Volume) -> dict[str, Any]:
         "status": volume.status,
         "format": volume.format,
     }
-
-
-def _free(call: Call) -> Volume:
-    volume = lookup.wanted(call, call.project.volumes, "volume")
-    lookup.check_unlocked(call, "volume", volume.id)
-    return volume
 
 
 def _name(body: Body, *, required: bool) -> str:
@@ -204,13 +177,9 @@ def _start_attach(
     return call.start("attach_volume", keys, locks=keys, after=after)
 
 
+KIND = Kind(singular="volume", table=lambda project: project.volumes, view=view)
 ROUTES = (
-    Route("GET", "/volumes", list_all),
-    Route("POST", "/volumes", create, has_body=True),
-    *actions.routes_of("volumes", "volume"),
-    Route("GET", "/volumes/{id}", get),
-    Route("PUT", "/volumes/{id}", update, has_body=True),
-    Route("DELETE", "/volumes/{id}", delete),
+    *KIND.routes(create=create, delete=delete, list_all=list_all, update=update),
     Route("POST", "/volumes/{id}/actions/attach", attach, has_body=True),
     Route("POST", "/volumes/{id}/actions/detach", detach),
     Route("POST", "/volumes/{id}/actions/resize", resize, has_body=True),
