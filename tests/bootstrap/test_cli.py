@@ -39,7 +39,7 @@ def run(*arguments: str) -> Result:
 def no_call(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Fail the test if anything opens a client."""
     opened: list[str] = []
-    monkeypatch.setattr("hk3s_bootstrap.cli.Hetzner", lambda *_, **__: opened.append("client"))
+    monkeypatch.setattr("hk3s_bootstrap.runs.Hetzner", lambda *_, **__: opened.append("client"))
     yield opened
     assert opened == []
 

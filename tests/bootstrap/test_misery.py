@@ -13,7 +13,7 @@ from bootstrap.conftest import Project
 from bootstrap.grid import Cloud, Grid, cloud
 from bootstrap.support import TOKEN, FakeClock, Recorder, text
 from bootstrap.test_apply import WANTED, control, executor, run
-from hk3s_bootstrap import cli, objects
+from hk3s_bootstrap import objects, runs
 from hk3s_bootstrap.cluster import Cluster
 from hk3s_bootstrap.diff import steps
 from hk3s_bootstrap.failures import StepFailed
@@ -82,7 +82,7 @@ async def test_answers_that_come_too_late_double_nothing(
 
 
 def test_the_command_waits_longer_than_ten_seconds_for_an_answer() -> None:
-    assert cli.PATIENCE[1] > 10
+    assert runs.PATIENCE[1] > 10
 
 
 @dataclass
