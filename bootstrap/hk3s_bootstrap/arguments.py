@@ -34,3 +34,11 @@ Why = Annotated[
     typer.Option(metavar="SERVER", help="Ask this server what keeps it from being a Node."),
 ]
 Forget = Annotated[bool, typer.Option("--forget", help="Remove the local CAs and tokens as well.")]
+ViaSsh = Annotated[
+    bool,
+    typer.Option("--via-ssh", help="Fetch k3s's own from the master: when the state is lost."),
+]
+TunnelPort = Annotated[
+    int | None,
+    typer.Option("--tunnel", metavar="PORT", help="Write it for `tunnel --port PORT`."),
+]

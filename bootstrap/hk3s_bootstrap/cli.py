@@ -11,7 +11,7 @@ from rich.console import Console
 
 from hk3s_bootstrap import create as creation
 from hk3s_bootstrap import kubeconfig as kubeconfigs
-from hk3s_bootstrap import printing, removal, report, runs, state
+from hk3s_bootstrap import printing, recovery, removal, report, runs, state
 from hk3s_bootstrap import ssh as ways_in
 from hk3s_bootstrap import why as reasons
 from hk3s_bootstrap.arguments import (
@@ -23,6 +23,8 @@ from hk3s_bootstrap.arguments import (
     ReplacePools,
     StateDir,
     TrySoldOut,
+    TunnelPort,
+    ViaSsh,
     Why,
 )
 from hk3s_bootstrap.checks import offline
@@ -139,21 +141,35 @@ def kubeconfig(
     output: OutputOption = "text",
     state_dir: StateDir = None,
     kubeconfig: KubeconfigPath = None,
+    via_ssh: ViaSsh = False,
+    tunnel_port: TunnelPort = None,
 ) -> None:
     """Write a kubeconfig with a new administrator's certificate of 30 days."""
+    if via_ssh and tunnel_port is not None:
+        raise typer.BadParameter("--via-ssh and --tunnel exclude each other")
 
     async def run(session: Session) -> None:
-        known = session.load_state()
         found = await observe(session.hetzner, session.config.cluster)
-        if known is None or found.primary_ip is None:
-            what = "the cluster has no public address yet"
+        if via_ssh:
+            text = await recovery.kubeconfig(session, found)
+        else:
+            known = session.load_state()
             if known is None:
-                what = f"there is no state in {session.state_directory}"
-            raise BootstrapError(what, fix="run `create`, or name the right --state-dir")
-        address, now = found.primary_ip.ip, session.clock.now()
-        text = kubeconfigs.render(session.config.cluster, known, address, now)
+                raise BootstrapError(
+                    f"there is no state in {session.state_directory}",
+                    fix="name the right --state-dir; if it is lost: kubeconfig --via-ssh",
+                )
+            if found.primary_ip is None:
+                raise BootstrapError("the cluster has no public address yet", fix="run `create`")
+            text = kubeconfigs.render(
+                session.config.cluster,
+                known,
+                found.primary_ip.ip,
+                session.clock.now(),
+                tunnel=tunnel_port,
+            )
         try:
-            written = kubeconfigs.write(session.kubeconfig_path, text, known)
+            written = kubeconfigs.write(session.kubeconfig_path, text)
         except OSError as error:
             raise BootstrapError(
                 f"cannot be written to {session.kubeconfig_path}: {error.strerror}",

@@ -232,7 +232,7 @@ def _write_kubeconfig(session: Session, secrets: State, address: str) -> str:
     if not kubeconfig.is_current(path, secrets, address, now):
         text = kubeconfig.render(session.config.cluster, secrets, address, now)
         try:
-            written = kubeconfig.write(path, text, secrets)
+            written = kubeconfig.write(path, text)
         except OSError as error:
             raise BootstrapError(
                 f"the kubeconfig cannot be written to {path}: {error.strerror}",

@@ -31,20 +31,32 @@ def default_path(cluster: str) -> Path:
     return Path(f"kubeconfig-{cluster}")
 
 
-def render(cluster: str, state: State, address: str, now: datetime) -> str:
+def render(
+    cluster: str, state: State, address: str, now: datetime, *, tunnel: int | None = None
+) -> str:
     """Return a kubeconfig with an administrator's certificate of 30 days. It is a secret.
 
-    `address` is the bastion's public one, which the API's certificate carries.
+    `address` is the bastion's public one, which the API's certificate carries; `tunnel` is the
+    local port of a tunnel that leads there.
     """
     certificate, key = minting.mint_admin_certificate(state.pki, now)
-    server = f"https://{address}:{API_PORT}"
+    server = f"https://{address}:{API_PORT}" if tunnel is None else f"https://127.0.0.1:{tunnel}"
     return minting.render_kubeconfig(
-        cluster, server, state.pki.server_ca.certificate, certificate, key
+        cluster,
+        server,
+        state.pki.server_ca.certificate,
+        certificate,
+        key,
+        None if tunnel is None else address,
     )
 
 
 def occupant(path: Path, state: State) -> Occupant:
     """Return what stands at the path: ours is what trusts this cluster's CA."""
+    return _occupant(path, base64.b64encode(state.pki.server_ca.certificate).decode())
+
+
+def _occupant(path: Path, authority: str) -> Occupant:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -54,14 +66,15 @@ def occupant(path: Path, state: State) -> Occupant:
     if not text.strip():
         return "empty"
     try:
-        values: Any = yaml.safe_load(text)
-        certificates = {
-            entry["cluster"]["certificate-authority-data"] for entry in values["clusters"]
-        }
+        found = _authorities(text)
     except (yaml.YAMLError, KeyError, TypeError):
         return "foreign"
-    expected = base64.b64encode(state.pki.server_ca.certificate).decode()
-    return "ours" if certificates == {expected} else "foreign"
+    return "ours" if found == {authority} else "foreign"
+
+
+def _authorities(text: str) -> set[str]:
+    values: Any = yaml.safe_load(text)
+    return {entry["cluster"]["certificate-authority-data"] for entry in values["clusters"]}
 
 
 def is_current(path: Path, state: State, address: str, now: datetime) -> bool:
@@ -79,14 +92,15 @@ def is_current(path: Path, state: State, address: str, now: datetime) -> bool:
     return server == f"https://{address}:{API_PORT}" and expires > now + RENEW_BEFORE
 
 
-def write(path: Path, text: str, state: State) -> Written:
-    """Write a kubeconfig; a file that is not this cluster's is kept beside it as `.bak`.
+def write(path: Path, text: str) -> Written:
+    """Write a kubeconfig; a file that is not of the same cluster is kept beside it as `.bak`.
 
     Raises:
         OSError: the place cannot be written; what stood there still stands.
     """
     backup = None
-    if occupant(path, state) in ("empty", "foreign"):
+    (authority,) = _authorities(text)
+    if _occupant(path, authority) in ("empty", "foreign"):
         backup = _free_backup(path)
         backup.hardlink_to(path)
     files.write_private(path, text.encode())

@@ -34,7 +34,7 @@ def test_it_points_at_the_bastion(secrets: state.State) -> None:
 def test_a_new_file_is_private_and_has_no_backup(tmp_path: Path, secrets: state.State) -> None:
     path = tmp_path / "kubeconfig"
 
-    written = kubeconfig.write(path, rendered(secrets), secrets)
+    written = kubeconfig.write(path, rendered(secrets))
 
     assert written.backup is None
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -52,7 +52,7 @@ def test_what_stands_in_the_way_is_kept(
     path.write_text(content)
     assert kubeconfig.occupant(path, secrets) == what
 
-    written = kubeconfig.write(path, rendered(secrets), secrets)
+    written = kubeconfig.write(path, rendered(secrets))
 
     assert written.backup == tmp_path / "kubeconfig.bak"
     assert written.backup.read_text() == content
@@ -66,7 +66,7 @@ def test_another_clusters_file_is_foreign_and_backups_are_never_replaced(
     path.write_text(rendered(others))
     (tmp_path / "kubeconfig.bak").write_text("older")
 
-    written = kubeconfig.write(path, rendered(secrets), secrets)
+    written = kubeconfig.write(path, rendered(secrets))
 
     assert written.backup == tmp_path / "kubeconfig.bak2"
     assert (tmp_path / "kubeconfig.bak").read_text() == "older"
@@ -74,9 +74,9 @@ def test_another_clusters_file_is_foreign_and_backups_are_never_replaced(
 
 def test_our_own_file_is_replaced_without_a_backup(tmp_path: Path, secrets: state.State) -> None:
     path = tmp_path / "kubeconfig"
-    kubeconfig.write(path, rendered(secrets), secrets)
+    kubeconfig.write(path, rendered(secrets))
 
-    assert kubeconfig.write(path, rendered(secrets), secrets).backup is None
+    assert kubeconfig.write(path, rendered(secrets)).backup is None
 
 
 @pytest.mark.parametrize(
@@ -87,6 +87,6 @@ def test_a_file_is_current_until_a_week_before_it_expires(
     tmp_path: Path, secrets: state.State, days: int, address: str, *, current: bool
 ) -> None:
     path = tmp_path / "kubeconfig"
-    kubeconfig.write(path, rendered(secrets), secrets)
+    kubeconfig.write(path, rendered(secrets))
 
     assert kubeconfig.is_current(path, secrets, address, NOW + timedelta(days=days)) is current
