@@ -125,8 +125,8 @@ class Demand:
     def _may_join(self, pods: PodClass, place: Place, *, new: bool) -> bool:
         if pods.spec.host_ports and conflicts(pods.spec.host_ports, place.ports):
             return False
-        if pods.near is BEYOND:
-            return False
+        if pods.near is ALONE or pods.near is BEYOND:
+            return pods.near is ALONE
         return new or not self.bonds.bars(place.name, self.bonds.roles[pods.pods[0].key])
 
 
