@@ -8,9 +8,11 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/hetznercloud/hcloud-go/v2/hcloud"
@@ -147,6 +149,15 @@ func (w *walk) errors() {
 	rate := response.Meta.Ratelimit
 	expect(rate.Limit > 0 && rate.Remaining > 0 && rate.Remaining <= rate.Limit && rate.Reset.After(time.Now().Add(-time.Minute)), "%v", rate)
 	expect(response.Header.Get("X-Correlation-Id") != "", "no correlation id")
+	for _, code := range []hcloud.ErrorCode{"conflict", "rate_limit_exceeded", "bad_gateway", "timeout"} {
+		w.fails(code, 2)
+		expect(len(all(w.Location.All(w.ctx))) > 0, "%s was not repeated", code)
+	}
+	for _, code := range []hcloud.ErrorCode{"locked", "maintenance", "unavailable", "server_error", "robot_unavailable"} {
+		w.fails(code, 1)
+		_, _, err = w.Location.List(w.ctx, hcloud.LocationListOpts{})
+		refused(err, code)
+	}
 	if token := os.Getenv("HCLOUD_READ_TOKEN"); token != "" {
 		reader := w.client(token)
 		got(reader.Network.GetByName(w.ctx, "none"))
@@ -155,6 +166,15 @@ func (w *walk) errors() {
 		expect(hcloud.IsError(err, hcloud.ErrorCodeForbidden, "token_readonly"), "a reader wrote: %v", err)
 		expect(err.(hcloud.Error).Response().StatusCode == http.StatusForbidden, "%v", err)
 	}
+}
+
+// fails lets the lab answer the next requests for locations with an error.
+func (w *walk) fails(code hcloud.ErrorCode, times int) {
+	url := strings.TrimSuffix(os.Getenv("HCLOUD_ENDPOINT"), "/v1") + "/_lab/faults"
+	fault := fmt.Sprintf(`{"match": {"path": "^/locations"}, "times": %d, "effect": {"error": {"code": %q}}}`, times, code)
+	answer, err := http.Post(url, "application/json", strings.NewReader(fault))
+	expect(err == nil && answer.StatusCode == http.StatusOK, "the fault was not taken: %v", err)
+	expect(answer.Body.Close() == nil, "no end")
 }
 
 func response[T any](_ T, response *hcloud.Response, err error) *hcloud.Response {

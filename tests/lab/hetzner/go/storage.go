@@ -17,6 +17,13 @@ func (w *walk) images() {
 	w.wait(made.Action)
 	image := got(w.Image.GetByID(w.ctx, made.Image.ID))
 	expect(image.Status == hcloud.ImageStatusAvailable && image.CreatedFrom.ID == server.ID && image.ImageSize > 0, "%v", image)
+	// As an autoscaler looks for an image that is named by a label selector.
+	expect(got(w.Image.GetForArchitecture(w.ctx, "a=b", hcloud.ArchitectureX86)) == nil, "an image with the name of a selector")
+	labelled := all(w.Image.AllWithOpts(w.ctx, hcloud.ImageListOpts{
+		ListOpts: hcloud.ListOpts{LabelSelector: "a=b"}, Type: []hcloud.ImageType{hcloud.ImageTypeSnapshot}, Sort: []string{"created:desc"},
+		Status: []hcloud.ImageStatus{hcloud.ImageStatusAvailable}, Architecture: []hcloud.Architecture{hcloud.ArchitectureX86},
+	}))
+	expect(len(labelled) == 1 && labelled[0].ID == image.ID, "%v", labelled)
 	w.do(w.Server.EnableBackup(w.ctx, server, ""))
 	expect(got(w.Server.GetByID(w.ctx, server.ID)).BackupWindow != "", "no backup window")
 	backup := got(w.Server.CreateImage(w.ctx, server, &hcloud.ServerCreateImageOpts{Type: hcloud.ImageTypeBackup}))
