@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from hk3s_autoscaler.model.node import Server
+from hk3s_autoscaler.model.node import Node, Server
 from hk3s_autoscaler.model.nodepool import NodePool
 from hk3s_autoscaler.model.offering import LearntLimit, OfferingBlock, OfferingKey
 from hk3s_autoscaler.model.pod import PodKey
@@ -55,6 +55,7 @@ class Memory:
         self._failures: dict[str, _Failures] = {}
         self._given_up: set[str] = set()
         self._bought_for: dict[str, tuple[PodKey, ...]] = {}
+        self._nodeless: dict[str, datetime] = {}
         self.healthy_since: datetime | None = _LONG_AGO
         """Since when both APIs answered when the last process wrote it down; `None`: not then."""
 
@@ -161,6 +162,17 @@ class Memory:
         """Return a server with the pods that it was bought for, while they are remembered."""
         pods = self._bought_for.get(server.name)
         return server if pods is None else replace(server, bought_for=pods)
+
+    def nodeless(
+        self, servers: Iterable[Server], nodes: Iterable[Node], now: datetime
+    ) -> tuple[tuple[str, datetime], ...]:
+        """Note which servers have no Node; return since when, by name. A restart begins anew."""
+        nodes = tuple(nodes)
+        names, ids = {node.name for node in nodes}, {node.server_id for node in nodes}
+        missing = sorted(s.name for s in servers if s.name not in names and s.server_id not in ids)
+        # A clock that was set back must not make them wait for the time that it showed.
+        self._nodeless = {name: min(now, self._nodeless.get(name, now)) for name in missing}
+        return tuple(self._nodeless.items())
 
     def forget_served(self, servers: Iterable[str], unbound: frozenset[PodKey]) -> None:
         """Forget servers that are gone, and those whose pods all have a node by now."""

@@ -39,6 +39,7 @@ async def observe(kit: Kit, joins: Joins, *, max_age: float) -> Snapshot:
         join_reports=joins.reports(),
         servers_read_at=kit.servers.read_at or now,
         healthy_since=kit.health.healthy_since,
+        nodeless_since=kit.memory.nodeless(servers, nodes, now),
         attachments_used=kit.servers.attachments,
         cluster_uid=kit.cluster.cluster_uid(),
         namespaces=kit.cluster.namespaces(),

@@ -18,6 +18,8 @@ class Snapshot:
     `servers` holds also the ones whose create call is under way (`status="requested"`).
     `servers_read_at` says how old that list is; a server is read again just before any harm.
     `healthy_since`: since when both APIs answer without a break, `None` while one does not.
+    `nodeless_since`: since when servers, by name, have been seen without a Node; one that is not
+    named has long been without. The API keeps no trace of a Node that is gone.
     `namespaces` are pairs of a name and labels.
     `attachments_used` counts all members of the private network (Hetzner allows 100).
     """
@@ -33,6 +35,7 @@ class Snapshot:
     join_reports: tuple[JoinReport, ...] = ()
     servers_read_at: datetime
     healthy_since: datetime | None
+    nodeless_since: tuple[tuple[str, datetime], ...] = ()
     attachments_used: int = 0
     namespaces: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
     storage: Storage = NO_STORAGE

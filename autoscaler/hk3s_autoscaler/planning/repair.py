@@ -175,10 +175,14 @@ def _vanished(world: World) -> Iterator[DeleteNode]:
 
 def _orphans(world: World) -> Iterator[DeleteServer | DeleteNode]:
     """Servers that lost their Node, and Nodes that lost their server, for longer than the grace."""
+    nodeless_since = dict(world.snapshot.nodeless_since)
     for worker in world.workers:
         server, node = worker.server, worker.node
         if server is not None and node is None:
             known = server.status not in ("requested", *GOING) and _is_orphaned(world, server)
+            since = nodeless_since.get(server.name)
+            if since is not None and world.now < since + world.config.orphan_grace:
+                continue
             if known and join_deadline(world, server) <= world.now:
                 words = "it has no Node, long after the time to join"
                 yield _delete(worker, server, Reason(Code.ORPHANED_SERVER, words))
