@@ -219,7 +219,8 @@ class Cluster:
                 if waited > seconds:
                     raise BootstrapError(
                         f"{what}: gave up after {waited:.0f} s, last: {missing}",
-                        fix="look at `hk3s-bootstrap status`, then run the command again",
+                        fix="`hk3s-bootstrap status --why master` names the step that fails there"
+                        " (no lease, no DNS, no egress, ...); then run the command again",
                     )
                 if missing != shown:
                     say(f"{waited:.0f} s, last: {missing}")

@@ -31,10 +31,25 @@ def plan_json(plan: Plan) -> dict[str, Any]:
     }
 
 
+VERIFIED = {
+    "masterReady": "the master is Ready",
+    # Before k3s starts, a server sees a name resolve and k3s's artifacts answer (docs/contract.md).
+    "dns": "names resolve on it",
+    "egress": "its way out through the bastion works",
+    # It is Available after a turn, which begins with Hetzner's list of servers.
+    "autoscaler": "the autoscaler has reached Hetzner and the API",
+}
+"""What holds when `create` is done, by the name that programs know."""
+
+
 def created_text(config: ClusterConfig, created: Created) -> str:
     """Return what a person needs next."""
     done = f"{created.steps} steps at Hetzner, {created.objects} objects applied"
-    lines = [f"{config.cluster} is ready: {done}", f"  export KUBECONFIG={created.kubeconfig}"]
+    lines = [
+        f"{config.cluster} is ready: {done}",
+        f"  verified: {', '.join(VERIFIED.values())}",
+        f"  export KUBECONFIG={created.kubeconfig}",
+    ]
     lines += [
         f"  NodePool {name} differs from the file and was left as it is (--replace-pools)"
         for name in created.pools_that_differ
@@ -52,6 +67,7 @@ def created_json(config: ClusterConfig, created: Created) -> dict[str, Any]:
         "steps": created.steps,
         "objects": created.objects,
         "poolsThatDiffer": list(created.pools_that_differ),
+        "verified": list(VERIFIED),
     }
 
 

@@ -59,6 +59,16 @@ async def test_an_api_that_refuses_while_it_starts_is_waited_for() -> None:
     assert await cluster(Answers(starts), FakeClock()).wait_for_api() == "the-uid"
 
 
+async def test_an_api_that_never_answers_ends_with_whom_to_ask() -> None:
+    clock = FakeClock()
+
+    with pytest.raises(BootstrapError, match="last: refused") as caught:
+        await cluster(Answers([AWAY], endless=True), clock).wait_for_api()
+
+    assert clock.seconds == pytest.approx(901)
+    assert "status --why master" in caught.value.fix
+
+
 class SkewedClock(SystemClock):
     """A clock that was set wrong."""
 

@@ -81,6 +81,7 @@ async def test_killed_at_every_write_to_the_cluster_each_is_made_once(project: C
     assert done.exit_code == 0, done.output
     assert project.writes == []
     assert "is ready: 0 steps at Hetzner, 0 objects applied" in done.stdout
+    assert "verified: the master is Ready, names resolve on it, its way out" in done.stdout
     assert tuple(await project.wrote()) == HETZNER
     inside = seen[len(HETZNER) :]
     assert len(inside) == len(set(inside)) == applied
