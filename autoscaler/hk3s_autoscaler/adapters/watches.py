@@ -62,7 +62,10 @@ class Watches:
         self._daemonset_watch = Reflector(
             kube, objects.DaemonSet, on_change=self._on_daemonset, **common
         )
-        self._budget_watch = Reflector(kube, objects.PodDisruptionBudget, **common)
+        self._budgets: tuple[DisruptionBudget, ...] | None = None
+        self._budget_watch = Reflector(
+            kube, objects.PodDisruptionBudget, on_change=self._forget_budgets, **common
+        )
         self._surroundings = Surroundings(kube, **common)
         self._pool_specs: dict[str, object] = {}
         self._pool_watch = Reflector(
@@ -90,8 +93,11 @@ class Watches:
 
     def budgets(self) -> tuple[DisruptionBudget, ...]:
         """All PodDisruptionBudgets, with the pods they cover."""
-        items = self._budget_watch.items.values()
-        return tuple(convert.budget(item, self._pods.values()) for item in items)
+        if self._budgets is None:
+            # Each looks at every pod: made anew only when one of them may look different.
+            items = self._budget_watch.items.values()
+            self._budgets = tuple(convert.budget(item, self._pods.values()) for item in items)
+        return self._budgets
 
     def pools(self) -> tuple[NodePool, ...]:
         """All NodePools, as last heard."""
@@ -145,6 +151,8 @@ class Watches:
     def _on_pod(self, change: ChangeKind, item: objects.Pod) -> None:
         before = self._pods.get(item.key)
         fact = _keep(self._pods, change, item, self._pod)
+        if before is None or fact is None or before.labels != fact.labels:
+            self._forget_budgets()
         if fact is None:
             return
         was_pending = (
@@ -152,6 +160,9 @@ class Watches:
         )
         if fact.unschedulable_since is not None and not was_pending:
             self._listener(Change(kind="pods", monotonic=self._clock.monotonic(), pods=(fact.key,)))
+
+    def _forget_budgets(self, *_: object) -> None:
+        self._budgets = None
 
     def _pod(self, item: objects.Pod) -> Pod:
         return self._shared.share(convert.pod(item))
