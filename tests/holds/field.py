@@ -28,7 +28,7 @@ from holds.replicas import Replica, Zygote, zygote
 from lab.machines.clusters import QUICK, Cluster, Json, eventually
 
 CLUSTER = "demo"
-PLENTY = 90.0
+PLENTY = 200.0
 """Seconds for what takes a few on a quiet machine."""
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/hk3s-system/leases/hk3s-autoscaler"
 REPORT = "/api/v1/namespaces/hk3s-system/configmaps/hk3s-autoscaler-status"

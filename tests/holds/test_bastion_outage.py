@@ -7,7 +7,7 @@ from holds.field import DEPLOYMENTS, PLENTY, POOLS, Field, deployment, pool
 from holds.writes import BUY, DELETE_SERVER
 from lab.machines.clusters import eventually
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 SERVERS = 10
 BASTION = {"name": "demo-bastion"}
 

@@ -13,7 +13,7 @@ from holds.field import DEPLOYMENTS, PLENTY, POOLS, Field, deployment, pool
 from holds.replicas import Replica
 from lab.machines.clusters import Json, eventually
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 Prepare = Callable[[Field], Awaitable[None]]
 NETWORK_TAKES = 100
 INFRASTRUCTURE = 2

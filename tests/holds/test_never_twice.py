@@ -28,7 +28,7 @@ from holds.writes import (
     TOKEN,
 )
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
 SHRINKING = {"disruption": {**IDLE, "policy": "WhenUnderutilized", "budgets": [{"nodes": "100%"}]}}
 

@@ -11,7 +11,7 @@ from holds.relay import Write
 from holds.writes import BUY
 from lab.machines.clusters import eventually
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
 TIMES = LeaseTimes()
 GUARD = TIMES.duration + TIMES.write

@@ -21,7 +21,7 @@ from holds.replicas import Replica
 from holds.shown import QUOTED, carriers_of, leaks_of, look, shown_by, vex
 from lab.machines.clusters import Json, eventually
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 RULES = Path(__file__).parents[2] / "deploy/alerts/rules.yaml"
 LABEL = "example.com/pool"
 
