@@ -8,7 +8,6 @@ import pytest
 import pytest_asyncio
 
 from hk3s_lab.cloud import LabCloud, LabOptions
-from hk3s_lab.linux import needs
 from hk3s_lab.machines.site import Options
 from linux.clusters import BOOT_SECONDS, WORKERS, LinuxCluster, all_of
 
@@ -30,7 +29,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def cluster() -> AsyncIterator[LinuxCluster]:
     """A bastion on Debian 13, a master on Debian 12 and a worker of every shape, all Ready."""
-    await needs.check()
     # Not pytest's own: a later pytest beside this one would tidy it away.
     directory = Path(tempfile.mkdtemp(prefix="hk3s-linux-"))
     options = LabOptions(kind="linux", speed=50, machines=Options(node_monitor_grace_seconds=40))

@@ -1,4 +1,4 @@
-"""The whole story on booted machines, in a process of its own: `python -m linux.story DIRECTORY`.
+"""The whole story on booted machines: `ssh-agent python -m linux.story DIRECTORY`.
 
 Runs hk3s's own commands from the lab's Internet. Ends with status 0 when every promise held.
 """
@@ -6,6 +6,7 @@ Runs hk3s's own commands from the lab's Internet. Ends with status 0 when every 
 import asyncio
 import base64
 import json
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -21,7 +22,7 @@ from hk3s_lab.errors import LabError
 from hk3s_lab.kubernetes.build import ensure_binary
 from hk3s_lab.linux.provider import Provider
 from hk3s_lab.machines.site import Options
-from linux.story_parts import RELEASES, agent, cluster, deployment
+from linux.story_parts import RELEASES, cluster, deployment, new_key
 
 WORKLOAD = [deployment("web", "500m"), deployment("ballast", "1000m")]
 EGRESS = "import urllib.request as u; u.urlopen('https://github.com/k3s', timeout=5)"
@@ -37,13 +38,12 @@ class Story:
         self.clock = RealClock()
         self.directory = directory
         self.kubectl = (*kubectl, f"--kubeconfig={directory / 'kubeconfig'}")
-        self.environment: dict[str, str] = {}
+        self.environment = {**os.environ, **cloud.environment, "NO_COLOR": "1"}
         self.key = ""
 
     async def prepare(self) -> None:
-        """Make the user's SSH key."""
-        self.key, environment = await agent(self.directory)
-        self.environment = {**environment, **self.cloud.environment, "NO_COLOR": "1"}
+        """Make the user's SSH key and read the price list."""
+        self.key = await new_key(self.directory)
         await self.world.load()
 
     @property

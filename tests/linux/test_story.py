@@ -16,7 +16,7 @@ TESTS = Path(__file__).parents[1]
 async def test_bootstrap_growth_trouble_shrinking_a_lost_bastion_and_destroy() -> None:
     with tempfile.TemporaryDirectory(prefix="hk3s-story-", ignore_cleanup_errors=True) as directory:
         child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "linux.story", directory),
+            *("ssh-agent", sys.executable, "-m", "linux.story", directory),
             env={**os.environ, "PYTHONPATH": str(TESTS)},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -28,7 +28,8 @@ REBOOT = 133
 """nspawn's exit status when the machine wants to boot again."""
 _POWER_OFF = signal.SIGRTMIN + 4
 _STOP_SECONDS = 30.0
-_POLL_SECONDS = 0.05
+_LAST = 2000
+"""Characters of the console that are logged when a machine fails to run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +87,10 @@ class Container:
                 await self.network.create()
                 await connect(self.network)
                 status = await self._boot()
-                log.info("container.ended", machine=self._spec.name, status=status)
+                if status not in {0, REBOOT}:
+                    # Never the machine's own doing: its end is a power-off or a reboot.
+                    last = self.console.read_text(errors="replace")[-_LAST:]
+                    log.error("container.failed", machine=self._spec.name, status=status, last=last)
                 if status != REBOOT:
                     return
         finally:

@@ -5,7 +5,9 @@ address, checks sources (uRPF) and follows the network's routes. Facts: MTU 1450
 DHCP by lease with option 121 (RFC 3442) and no router option, MACs of 86:00.
 """
 
+import asyncio
 import ipaddress
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,6 +144,7 @@ class Fabric:
         self._clock = clock
         self._on_network = on_network
         self._private: dict[int, PrivateNetwork] = {}
+        self._making = asyncio.Lock()
         self._public: dict[int, _Wire] = {}
         self._rules: dict[int, tuple[FirewallRule, ...] | None] = {}
         self._dhcp = self._dnsmasq(internet, directory / "public", _public_settings(names))
@@ -180,7 +183,7 @@ class Fabric:
 
     async def disconnect(self, server_id: int) -> None:
         """Cut all wires of a server."""
-        for network in self._private.values():
+        for network in tuple(self._private.values()):
             await network.disconnect(server_id)
         wire = self._public.pop(server_id, None)
         if wire is not None:
@@ -212,9 +215,11 @@ class Fabric:
         await self._dhcp.stop()
 
     async def _network(self, nic: PrivateNic) -> PrivateNetwork:
-        known = self._private.get(nic.network_id)
-        if known is not None:
-            return known
+        async with self._making:
+            known = self._private.get(nic.network_id)
+            return known or await self._make(nic)
+
+    async def _make(self, nic: PrivateNic) -> PrivateNetwork:
         directory = self._directory / f"network-{nic.network_id}"
         directory.mkdir(parents=True)
         gateway = Network(directory / "ns")
@@ -225,8 +230,13 @@ class Fabric:
             network=gateway,
             dhcp=self._dnsmasq(gateway, directory, _private_settings(nic)),
         )
+        try:
+            await network.start()
+        except BaseException:  # the power of the first server may be cut meanwhile
+            await network.stop()
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
         self._private[nic.network_id] = network
-        await network.start()
         self._on_network(network)
         return network
 

@@ -4,6 +4,7 @@ Asked before anything else is done: what is missing is named at once, not met as
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from hk3s_lab.errors import LabError
@@ -35,9 +36,13 @@ _PROBES = {
 }
 """Feature of the kernel -> what uses it in namespaces that end with it, and its input."""
 
+INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
+INOTIFY_INSTANCES = 1024
+"""A machine takes eight, a control plane thirteen; kernels give root 128, for all of them."""
 
-async def check() -> None:
-    """See that this machine can run Linux machines.
+
+async def check(progress: Callable[[str], None]) -> None:
+    """See that this machine can run Linux machines, and let it watch as many files as they do.
 
     Raises:
         LabError: it cannot; the text names what is missing.
@@ -56,6 +61,23 @@ async def check() -> None:
                 "use a machine where root may do that, or --machines virtual",
             )
     _check_control_groups()
+    _raise_inotify(progress)
+
+
+def _raise_inotify(progress: Callable[[str], None]) -> None:
+    """Raise the one setting of the host's kernel that would end the fifteenth machine at boot."""
+    now = int(INOTIFY.read_text())
+    if now >= INOTIFY_INSTANCES:
+        return
+    name = "fs.inotify.max_user_instances"
+    try:
+        INOTIFY.write_text(str(INOTIFY_INSTANCES))
+    except OSError as error:
+        raise LabError(
+            f"{name} is {now} and cannot be changed here: {error.strerror}",
+            f"sysctl -w {name}={INOTIFY_INSTANCES}, where that is allowed",
+        ) from error
+    progress(f"raised {name} from {now} to {INOTIFY_INSTANCES}, until the next reboot")
 
 
 def _check_control_groups() -> None:

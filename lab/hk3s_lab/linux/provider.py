@@ -64,6 +64,7 @@ class Provider(Prepare):
         self._clock = clock
         self._options = options
         self._temporary = temporary
+        self._progress = progress
         self._images = Images(progress, clock)
         self._shapes: dict[str, Image] = {}
         self._janitor = janitor.Janitor()
@@ -100,7 +101,7 @@ class Provider(Prepare):
         Raises:
             LabError: this machine lacks what that needs.
         """
-        await needs.check()
+        await needs.check(self._progress)
         for name, shape in recipe.SHAPES.items():
             self._shapes[name] = await self._images.ensure(shape)
         await janitor.sweep()
