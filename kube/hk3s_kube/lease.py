@@ -181,7 +181,10 @@ class LeaseElector:
 
     async def _create(self) -> None:
         # A Lease that was seen and then vanished may still be somebody's; one that nobody ever
-        # saw is nobody's, and one that vanished while we lead is ours.
+        # saw is nobody's, and one that vanished while we lead is ours. While we were paused for
+        # longer than it lasts, somebody else may have led.
+        if not self.leading:
+            self._lose("the Lease vanished after it had run out")
         clean = self._term is not None or self.holder is None
         now = self._clock.monotonic()
         spec = self._spec({}, transitions=0)

@@ -297,6 +297,29 @@ async def test_a_lease_that_was_deleted_under_its_leader_is_made_anew(
     assert store.spec["holderIdentity"] == "us"
 
 
+async def test_a_paused_leader_that_finds_no_lease_is_a_candidate_like_any_other(
+    elector_for: MakeElector, store: LeaseStore, clock: FakeClock
+) -> None:
+    """Somebody led while it was away, and may have calls on their way."""
+    ours, theirs = elector_for("us"), elector_for("them")
+    await ours._round()
+    await theirs._round()
+    clock.advance(15.0)
+    await theirs._round()
+    store.lease = None
+
+    await ours._round()
+
+    assert store.spec["holderIdentity"] == "us"
+    assert not may_write(ours)
+    for _ in range(22):
+        clock.advance(1.0)
+        await ours._round()
+        assert not may_write(ours)
+    clock.advance(1.0)
+    assert may_write(ours)
+
+
 async def test_a_lease_that_another_made_anew_ends_the_term(
     elector_for: MakeElector, store: LeaseStore
 ) -> None:
