@@ -26,10 +26,14 @@ async def build() -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hk3s-lab"
     target = cache / f"hcloud-walk-{digest[:16]}"
     if not target.exists():
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         go = await ensure_go(print)
         part = target.with_name(f"{target.name}.{os.getpid()}.part")
         environment = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"}
         await run(go, "build", "-o", str(part), ".", **environment, GOWORK="off")
+        for older in cache.glob("hcloud-walk-*"):
+            if older.suffix != ".part":  # which another process may be building
+                older.unlink()
         part.rename(target)
     return target
 
