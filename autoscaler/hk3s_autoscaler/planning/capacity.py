@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from hk3s_autoscaler.model.node import STARTING_TAINT, Node, Server
-from hk3s_autoscaler.model.pod import PodKey, Taint
+from hk3s_autoscaler.model.pod import Pod, PodKey, Taint
 from hk3s_autoscaler.model.resources import Resources, total
 from hk3s_autoscaler.planning.lifecycle import ON_THE_WAY, Phase
 from hk3s_autoscaler.planning.world import GOING, Worker, World
@@ -93,7 +93,18 @@ def _unregistered(world: World, gone: frozenset[str]) -> Iterator[Slot]:
 
 
 def _slot(world: World, node: Node, worker: Worker | None) -> Slot:
+    """The room on a node; worlds that are imagined from one another work it out once."""
     pods = world.pods_on(node.name)
+    known = world.worked_out.get(node.name)
+    if known is not None and known[:2] == (node, pods):
+        found: Slot = known[2]
+        return found
+    slot = _work_out(world, node, worker, pods)
+    world.worked_out[node.name] = (node, pods, slot)
+    return slot
+
+
+def _work_out(world: World, node: Node, worker: Worker | None, pods: tuple[Pod, ...]) -> Slot:
     used = total(pod.spec.requests for pod in pods)
     ports = {port for pod in pods for port in pod.spec.host_ports}
     place = node_place(node, room=node.allocatable - used, ports=ports)

@@ -87,6 +87,21 @@ def pack(problem: Problem) -> Packing:
     return found if len(rungs) == len(problem.kinds) else _right_size(problem, found)
 
 
+def sketch(problem: Problem) -> Packing:
+    """Return a purchase found at once: a few per cent dearer than that of `pack`."""
+    rungs = ladder(problem)
+    few = replace(problem, kinds=tuple(problem.kinds[k] for k in rungs))
+    sharp, numbers = simplified(few)
+    if not numbers:
+        return Packing(batches=(), price=0, missed=problem.counts)
+    values = area_values(sharp)
+    ways = ((_even(sharp), (by_match, by_size)), (values, (by_match, by_size)))
+    covers = [_cover(sharp, worth, rules, sharp.counts) for worth, rules in ways]
+    best = min((_right_size(sharp, cover) for cover in covers), key=Packing.rank)
+    batches = tuple(replace(batch, kind=rungs[numbers[batch.kind]]) for batch in best.batches)
+    return replace(best, batches=batches)
+
+
 def greedy_loads(problem: Problem, values: Sequence[float], rule: Rule) -> list[Load]:
     """Loads that a greedy cover buys: good columns to start a relaxation from."""
     cover = _cover(problem, values, (rule,), problem.counts)

@@ -4,15 +4,16 @@ from datetime import datetime
 
 from hk3s_autoscaler.model.snapshot import PlanConfig, Snapshot
 from hk3s_autoscaler.planning.actions import Action, CreateServer, DeleteServer
-from hk3s_autoscaler.planning.lifecycle import Phase
+from hk3s_autoscaler.planning.lifecycle import ON_THE_WAY, Phase
 from hk3s_autoscaler.planning.limits import limits
 from hk3s_autoscaler.planning.opening import plan_openings
 from hk3s_autoscaler.planning.packing import Packer, pack
-from hk3s_autoscaler.planning.repair import plan_repair
+from hk3s_autoscaler.planning.reasons import Code, Reason
+from hk3s_autoscaler.planning.repair import join_deadline, plan_repair
 from hk3s_autoscaler.planning.result import NodeReport, Plan, PoolReport
 from hk3s_autoscaler.planning.scale_down import plan_scale_down
 from hk3s_autoscaler.planning.scale_up import Growth, plan_scale_up
-from hk3s_autoscaler.planning.world import World
+from hk3s_autoscaler.planning.world import GOING, Worker, World
 
 
 class PlanError(AssertionError):
@@ -34,7 +35,7 @@ def plan(snapshot: Snapshot, config: PlanConfig, now: datetime, *, packer: Packe
     return Plan(
         actions=_within_limits(world, actions),
         pods=growth.pods,
-        nodes=_one_each((*repair.nodes, *shrink.nodes)),
+        nodes=_one_each((*repair.nodes, *shrink.nodes, *_others(world, repair.doomed))),
         pools=tuple(_pool(world, growth, actions, pool.name) for pool in snapshot.pools),
     )
 
@@ -53,6 +54,33 @@ def _within_limits(world: World, actions: tuple[Action, ...]) -> tuple[Action, .
         if worst > limit.left:
             raise PlanError(f"a plan takes {worst} of {limit.left} left: {limit.reason(0)}")
     return actions
+
+
+def _others(world: World, doomed: frozenset[str]) -> tuple[NodeReport, ...]:
+    """Why workers stay that are not in service, or that nobody looks at now."""
+    return tuple(
+        NodeReport(node=worker.name, pool=worker.pool, reason=_why_it_stays(world, worker))
+        for worker in world.workers
+        if worker.name not in doomed
+        and not (worker.server is not None and worker.server.status in GOING)
+    )
+
+
+def _why_it_stays(world: World, worker: Worker) -> Reason:
+    server, node, now = worker.server, worker.node, world.now
+    if server is not None and worker.phase in ON_THE_WAY:
+        deadline = join_deadline(world, server)
+        return Reason(Code.JOINING, f"it is on its way, and has until {deadline:%H:%M:%S} UTC")
+    if world.config.paused:
+        return Reason(Code.PAUSED, "the autoscaler is paused")
+    if worker.pool not in world.pools:
+        return Reason(Code.POOL_INVALID, f"there is no NodePool {worker.pool}: nobody manages it")
+    if server is None:
+        return Reason(Code.NOT_READY, "no server is known for it")
+    if node is not None and not node.ready:
+        since = node.not_ready_since or now
+        return Reason(Code.NOT_READY, f"it is not Ready since {since:%H:%M:%S} UTC")
+    return Reason(Code.IN_USE, "it is in service")
 
 
 def _one_each(reports: tuple[NodeReport, ...]) -> tuple[NodeReport, ...]:

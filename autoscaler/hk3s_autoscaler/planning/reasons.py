@@ -71,6 +71,8 @@ class Code(StrEnum):
     NOT_SAFE_TO_EVICT = "NotSafeToEvict"
     ON_COMPLETION = "BlockedByOnCompletionPod"
     LOCAL_STORAGE = "LocalStorage"
+    JOINING = "Joining"
+    NOT_READY = "NotReady"
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,10 +71,12 @@ class _Turn:
     def __init__(self, world: World, growth: Growth, view: Outlook) -> None:
         self._world = world
         self._view = view
-        # While pods come, wait or move, or servers come, the picture is about to change.
+        # While pods come, wait or move, or servers come or are lost, the picture is changing.
         self._restless = (
             bool(growth.creates or growth.pods)
-            or any(w.phase in ON_THE_WAY or _is_moving(world, w) for w in world.workers)
+            or any(
+                w.phase in (*ON_THE_WAY, Phase.LOST) or _is_moving(world, w) for w in world.workers
+            )
             or any(_is_arriving(world, pod) for pod in world.snapshot.pods)
         )
         self.steps: list[_Step | RemovalStep] = []

@@ -1,10 +1,10 @@
 """A snapshot with its cross-references drawn: workers, and what is on which node."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hk3s_autoscaler.model.node import Node, Server
 from hk3s_autoscaler.model.nodepool import NodePool
@@ -32,12 +32,18 @@ class Worker(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """One snapshot at one time. Servers with another cluster's UID are not in it."""
+    """One snapshot at one time. Servers with another cluster's UID are not in it.
+
+    `worked_out` remembers the room on nodes, with the Node and the pods that it was found for.
+    """
 
     snapshot: Snapshot
     config: PlanConfig
     now: datetime
     packer: Packer = pack
+    worked_out: dict[str, tuple[Node, tuple[Pod, ...], Any]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     @cached_property
     def pools(self) -> dict[str, NodePool]:

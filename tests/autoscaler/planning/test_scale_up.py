@@ -30,11 +30,16 @@ from autoscaler.builders import (
 from hk3s_autoscaler.model.nodepool import TypeFilter
 from hk3s_autoscaler.model.offering import OfferingBlock
 from hk3s_autoscaler.model.pod import Pod, PodKey, Taint
+from hk3s_autoscaler.model.relations import PodTerm, Relations
 from hk3s_autoscaler.model.resources import Resources
+from hk3s_autoscaler.model.selectors import LabelSelector
 from hk3s_autoscaler.model.snapshot import Snapshot
 from hk3s_autoscaler.planning.actions import CreateServer
 from hk3s_autoscaler.planning.plan import plan
 from hk3s_autoscaler.planning.reasons import Code
+from hk3s_autoscaler.scheduling.place import HOSTNAME_LABEL
+
+EVERYTHING = LabelSelector()
 
 
 def creates(world: Snapshot, now: datetime = NOW) -> list[CreateServer]:
@@ -376,3 +381,14 @@ def test_a_pool_reports_what_it_will_have() -> None:
     assert (report.servers, report.ready) == (1, 0)
     assert report.micro_eur_per_hour == CX23.micro_eur_per_hour
     assert report.blocked == ()
+
+
+def test_a_host_port_beside_pods_with_rules_is_judged_by_the_port_alone() -> None:
+    made = server()
+    term = PodTerm(topology_key=HOSTNAME_LABEL, selector=EVERYTHING, namespaces=("other",))
+    shy = pod("shy")
+    shy = replace(shy, spec=replace(shy.spec, relations=Relations(anti_affinity=(term,))))
+    waiting = pod("p", host_ports=(("0.0.0.0", "TCP", 80),))  # noqa: S104 - compared, never bound
+    world = snapshot(pods=[shy, waiting], servers=[made], nodes=[node(made)])
+
+    assert reason_of(world) is Code.WAITING_FOR_SCHEDULER
