@@ -1,64 +1,18 @@
 """The official Go library, on which controllers, CLI and Terraform are built, as a guest."""
 
-import asyncio
-import hashlib
 import json
-import os
-from pathlib import Path
-
-import pytest
 
 from hk3s_lab.clock import RealClock
 from hk3s_lab.hetzner.emulator import Emulator
 from hk3s_lab.hetzner.http import Exchange
-from hk3s_lab.kubernetes.build import ensure_go
-from lab.hetzner import contract
+from lab.hetzner import contract, walk_in_go
 
-SOURCES = Path(__file__).parent / "go"
 WRITER, READER = "w" * 64, "r" * 64
 FASTER = 100
 
 
-async def build() -> Path:
-    """Build the walk, once for each state of its sources."""
-    files = [SOURCES / "go.mod", SOURCES / "go.sum", *sorted(SOURCES.glob("*.go"))]
-    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hk3s-lab"
-    target = cache / f"hcloud-walk-{digest[:16]}"
-    if not target.exists():
-        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-        go = await ensure_go(print)
-        part = target.with_name(f"{target.name}.{os.getpid()}.part")
-        environment = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"}
-        await run(go, "build", "-o", str(part), ".", **environment, GOWORK="off")
-        for older in cache.glob("hcloud-walk-*"):
-            if older.suffix != ".part":  # which another process may be building
-                older.unlink()
-        part.rename(target)
-    return target
-
-
-async def run(*command: str, **environment: str) -> bytes:
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=SOURCES,
-        env={**os.environ, **environment},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        out, err = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode == 0, err.decode()
-    return out
-
-
-@pytest.mark.timeout(600)  # the first build compiles a hundred packages
 async def test_the_official_go_library_leads_every_resource_through_its_life() -> None:
-    program = await build()
+    program = await walk_in_go.build()
     emulator = Emulator(
         clock=RealClock(),
         stock="all",
@@ -82,7 +36,7 @@ async def test_the_official_go_library_leads_every_resource_through_its_life() -
     endpoint = await emulator.start()
     try:
         tokens = {"HCLOUD_TOKEN": WRITER, "HCLOUD_READ_TOKEN": READER}
-        out = await run(str(program), HCLOUD_ENDPOINT=endpoint, **tokens)
+        out = await walk_in_go.run(str(program), HCLOUD_ENDPOINT=endpoint, **tokens)
     finally:
         await emulator.stop()
     assert not problems, "\n".join(problems)
