@@ -6,10 +6,13 @@ from hk3s_lab.hetzner import balancer_targets
 from hk3s_lab.hetzner.call import Call, timestamp
 from hk3s_lab.hetzner.model import offers
 from hk3s_lab.hetzner.model.balancers import LoadBalancer, Target, service_key
-from hk3s_lab.hetzner.model.records import PrimaryIp
+from hk3s_lab.hetzner.model.records import PrimaryIp, ServerStatus
 from hk3s_lab.hetzner.resources.reverse_names import name_of
 
 Json = dict[str, Any]
+
+_UNREACHABLE = {"status": "unhealthy", "detail": "layer4_no_connection", "http_status_code": None}
+"""Details are there only when something is wrong."""
 
 
 def view(call: Call, balancer: LoadBalancer) -> Json:
@@ -78,16 +81,17 @@ def _target(call: Call, balancer: LoadBalancer, target: Target) -> Json:
 
 def _server(call: Call, balancer: LoadBalancer, target: Target, server_id: int) -> Json:
     address = balancer_targets.address(call.project, balancer, server_id, target)
+    server = call.project.servers.get(server_id)
+    off = server is not None and server.status is ServerStatus.OFF
     return {
         "type": "server",
         "server": {"id": server_id, "ip": address or ""},
-        "health_status": _health(balancer),
+        "health_status": _health(balancer, off=off),
         "use_private_ip": target.use_private_ip,
     }
 
 
-def _health(balancer: LoadBalancer) -> list[Json]:
-    """Nobody probes: the lab's load balancers carry no traffic."""
-    return [
-        {"listen_port": service_key(service), "status": "unknown"} for service in balancer.services
-    ]
+def _health(balancer: LoadBalancer, *, off: bool = False) -> list[Json]:
+    """Nobody probes, for no traffic is carried; but what is off answers to nobody."""
+    state = _UNREACHABLE if off else {"status": "unknown"}
+    return [{"listen_port": service_key(service), **state} for service in balancer.services]

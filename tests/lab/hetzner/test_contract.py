@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from lab.hetzner import contract, walk
-from lab.hetzner.support import Json, running_cloud
+from lab.hetzner.support import Json, running_cloud, server_body
 from lab.hetzner.walk import Walk
 
 WANTED = 140
@@ -71,3 +71,20 @@ async def test_a_health_check_of_protocol_and_port_gets_the_defaults(walker: Wal
     seen = (await walker.ok("GET", f"/load_balancers/{number}"))["load_balancer"]["services"]
     defaults = {"interval": 15, "timeout": 10, "retries": 3}
     assert seen == [{**service, "proxyprotocol": False, "health_check": check | defaults}]
+
+
+async def test_a_target_that_is_off_is_unhealthy_and_says_why(walker: Walk) -> None:
+    server = await walker.made("/servers", server_body())
+    services = [{"protocol": "tcp", "listen_port": 80, "destination_port": 80}]
+    targets = [{"type": "server", "server": {"id": server["id"]}}]
+    body = {"name": "lb", "load_balancer_type": "lb11", "location": "fsn1"}
+    made = await walker.made("/load_balancers", {**body, "services": services, "targets": targets})
+
+    async def health() -> Json:
+        seen = await walker.ok("GET", f"/load_balancers/{made['id']}")
+        return seen["load_balancer"]["targets"][0]["health_status"]
+
+    assert await health() == [{"listen_port": 80, "status": "unknown"}]
+    await walker.act("servers", server["id"], "poweroff")
+    wrong = {"detail": "layer4_no_connection", "http_status_code": None}
+    assert await health() == [{"listen_port": 80, "status": "unhealthy", **wrong}]
