@@ -180,11 +180,12 @@ class LeaseElector:
         self.holder = lease["spec"].get("holderIdentity") or ""
 
     async def _create(self) -> None:
+        if self._term is not None and not self.leading:
+            # Paused for longer than it lasts: somebody else may have led, and may still.
+            self._lose("the Lease ran out and is gone")
+            return
         # A Lease that was seen and then vanished may still be somebody's; one that nobody ever
-        # saw is nobody's, and one that vanished while we lead is ours. While we were paused for
-        # longer than it lasts, somebody else may have led.
-        if not self.leading:
-            self._lose("the Lease vanished after it had run out")
+        # saw is nobody's, and one that vanished while we lead is ours.
         clean = self._term is not None or self.holder is None
         now = self._clock.monotonic()
         spec = self._spec({}, transitions=0)

@@ -309,6 +309,8 @@ async def test_a_paused_leader_that_finds_no_lease_is_a_candidate_like_any_other
     store.lease = None
 
     await ours._round()
+    assert (store.lease, ours.leading) == (None, False)
+    await ours._round()
 
     assert store.spec["holderIdentity"] == "us"
     assert not may_write(ours)
