@@ -76,7 +76,7 @@ async def account(field: Field) -> AsyncIterator[Field]:
     ("before", "meanwhile", "code"),
     [
         pytest.param(limit_account, nothing, "AccountLimit", id="account"),
-        pytest.param(fill_network, nothing, "NetworkFull", id="network"),
+        pytest.param(fill_network, nothing, "NetworkFull", id="network", marks=pytest.mark.long),
         pytest.param(nothing, fill_network, "AccountLimit", id="network-fills-unseen"),
     ],
 )

@@ -66,7 +66,14 @@ async def test_killed_after_every_write_of_a_purchase_it_is_made_once(field: Fie
     assert token.ends_at < RealClock().now() + timedelta(hours=1)
 
 
-@pytest.mark.parametrize("write", [BUY, ATTACH, POWER_ON], ids=["buy", "attach", "power-on"])
+@pytest.mark.parametrize(
+    "write",
+    [
+        pytest.param(BUY, id="buy"),
+        pytest.param(ATTACH, id="attach"),
+        pytest.param(POWER_ON, id="power-on", marks=pytest.mark.long),
+    ],
+)
 async def test_killed_in_the_middle_of_a_batch_all_of_it_is_made_once(
     field: Field, write: tuple[str, str]
 ) -> None:
