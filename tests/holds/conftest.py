@@ -10,7 +10,7 @@ from holds.field import Field, field_of
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build before the first test: a first build takes longer than any test may."""
-    needs_binary = any("field" in getattr(item, "fixturenames", ()) for item in session.items)
+    needs_binary = any("one_field" in getattr(item, "fixturenames", ()) for item in session.items)
     if needs_binary and not session.config.option.collectonly:
         asyncio.run(ensure_binary(print))
 
