@@ -17,21 +17,19 @@ import json
 import logging
 import random
 import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean
-from typing import Any, TypeVar
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import structlog
-import yaml
+from bench.plane import Lab, laboratory
 from bench.workloads import (
     AGENT,
     CONFIG,
@@ -48,7 +46,6 @@ from bench.workloads import (
 )
 
 from hk3s_autoscaler.adapters import convert
-from hk3s_autoscaler.adapters.clock import SystemClock
 from hk3s_autoscaler.model.node import STARTING_TAINT, Server
 from hk3s_autoscaler.model.pod import Pod
 from hk3s_autoscaler.model.snapshot import Snapshot
@@ -57,20 +54,13 @@ from hk3s_autoscaler.planning.lower_bound import lower_bound
 from hk3s_autoscaler.planning.plan import plan
 from hk3s_autoscaler.planning.supply import offers
 from hk3s_autoscaler.scheduling.place import new_place
-from hk3s_cloudinit.k3s import scheduler_profile
-from hk3s_kube import errors, labels, objects
-from hk3s_kube.client import Kube
-from hk3s_kube.stream import ChangeKind, Reflector
-from hk3s_lab.kubernetes.build import ensure_binary
-from hk3s_lab.kubernetes.controlplane import ControlPlane
-from lab.kubernetes import clusters
+from hk3s_kube import errors, labels
 
 MIXES: dict[str, Mix] = {
     mix.__name__: mix for mix in (diverse, cpu_heavy, memory_heavy, fifty_shapes)
 }
 TARGET = 1.06
 _CLUSTER = "bench"
-_CALLS_AT_ONCE = 16
 _GROUPS = 8
 """The servers of a purchase join in so many groups."""
 _PATIENCE = 120.0
@@ -79,7 +69,6 @@ _BINDING = 20.0
 before it looks at a pod again is ten."""
 _POLL = 0.05
 _READY = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "ready"}
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,43 +84,6 @@ class Paid:
     servers: int
     second: int
     seconds: float
-
-
-@dataclass(slots=True)
-class Lab:
-    """The apiserver and what its watches say."""
-
-    kube: Kube
-    pods: dict[str, Pod] = field(default_factory=dict)
-    nodes: dict[str, objects.Node] = field(default_factory=dict)
-    gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_CALLS_AT_ONCE))
-
-    def on_pod(self, change: ChangeKind, item: objects.Pod) -> None:
-        """Take news of a pod."""
-        if change == "DELETED":
-            self.pods.pop(item.key, None)
-        else:
-            self.pods[item.key] = convert.pod(item)
-
-    def on_node(self, change: ChangeKind, item: objects.Node) -> None:
-        """Take news of a node."""
-        if change == "DELETED":
-            self.nodes.pop(item.key, None)
-        else:
-            self.nodes[item.key] = item
-
-    async def all(self, calls: Iterable[Awaitable[T]]) -> None:
-        """Make calls, a few at once."""
-
-        async def one(call: Awaitable[T]) -> None:
-            async with self.gate:
-                await call
-
-        await asyncio.gather(*(one(call) for call in calls))
-
-    def waiting(self) -> list[Pod]:
-        """Pods without a node."""
-        return [pod for pod in self.pods.values() if not pod.node]
 
 
 class Story:
@@ -316,44 +268,6 @@ def _manifest(pod: Pod) -> dict[str, Any]:
             "containers": [{"name": "c", "image": "x", "resources": {"requests": amounts}}],
         },
     }
-
-
-@asynccontextmanager
-async def laboratory() -> AsyncIterator[Lab]:
-    """A control plane with hk3s's scheduler profile, without what would get in the way."""
-    binary = await ensure_binary(lambda line: print(line, file=sys.stderr))
-    with tempfile.TemporaryDirectory() as folder, clusters.loopback_network() as network:
-        spec = replace(
-            clusters.spec(Path(folder), network, clusters.cluster_cas()),
-            scheduler_config=yaml.safe_dump(scheduler_profile()),
-            apiserver_args=("disable-admission-plugins=ServiceAccount,TaintNodesByCondition",),
-            controller_manager_args=(
-                "controllers=*,-node-lifecycle-controller,-taint-eviction-controller",
-            ),
-        )
-        plane = ControlPlane(spec, binary=binary)
-        await plane.start()
-        kube = await Kube.from_kubeconfig(plane.admin_kubeconfig)
-        lab = Lab(kube)
-        common: dict[str, Any] = {"clock": SystemClock(), "chance": lambda: 0.5}
-        watches = (
-            Reflector(kube, objects.Pod, on_change=lab.on_pod, **common),
-            Reflector(kube, objects.Node, on_change=lab.on_node, **common),
-        )
-        tasks = [asyncio.create_task(watch.run()) for watch in watches]
-        try:
-            await kube.create(
-                {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "bench"}}
-            )
-            for watch in watches:
-                await watch.synced.wait()
-            yield lab
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await kube.close()
-            await plane.stop()
 
 
 async def measure(options: argparse.Namespace) -> list[Paid]:
