@@ -71,6 +71,7 @@ def plan_command_core(
         pools=given.pools,
         pods=given.workload.pods,
         daemonsets=given.workload.daemonsets,
+        storage=given.storage,
         offerings=given.offerings,
         servers_read_at=now,
         healthy_since=now,

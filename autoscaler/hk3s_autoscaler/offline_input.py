@@ -15,6 +15,8 @@ from hk3s_autoscaler.adapters.pools import nodepool
 from hk3s_autoscaler.model.manifests import Workload, read
 from hk3s_autoscaler.model.nodepool import NodePool, TypeFilter
 from hk3s_autoscaler.model.offering import Architecture, Offering
+from hk3s_autoscaler.model.volumes import NO_STORAGE, Storage
+from hk3s_autoscaler.offline_storage import with_storage
 from hk3s_data import catalog as bundled_catalog
 from hk3s_hetzner import catalog
 from hk3s_kube.objects import NodePoolObject
@@ -57,6 +59,7 @@ class Input:
     """What the files say."""
 
     workload: Workload
+    storage: Storage
     pools: tuple[NodePool, ...]
     offerings: tuple[Offering, ...]
 
@@ -68,8 +71,10 @@ def read_input(question: Question, now: datetime) -> Input:
         OfflineError: some cannot be read or understood; all problems at once.
     """
     problems: list[str] = []
+    workload, storage = _workload(question, now, problems)
     given = Input(
-        workload=_workload(question, now, problems),
+        workload=workload,
+        storage=storage,
         pools=_pools(question, problems),
         offerings=_offerings(question, problems),
     )
@@ -85,11 +90,16 @@ def read_sale(
     return _pools(question, problems), _offerings(question, problems)
 
 
-def _workload(question: Question, now: datetime, problems: list[str]) -> Workload:
+def _workload(question: Question, now: datetime, problems: list[str]) -> tuple[Workload, Storage]:
     text = _text(question.workload, problems)
     workload = read(text, now)
     problems += [f"{question.workload}: {problem}" for problem in workload.problems]
-    return workload
+    if workload.problems:
+        return workload, NO_STORAGE
+    found: list[str] = []
+    pods, storage = with_storage(text, workload.pods, found)
+    problems += [f"{question.workload}: {problem}" for problem in found]
+    return replace(workload, pods=pods), storage
 
 
 def _pools(question: Question, problems: list[str]) -> tuple[NodePool, ...]:

@@ -38,7 +38,7 @@ def read(text: str, now: datetime) -> Workload:
     daemonsets: list[DaemonSet] = []
     problems: list[str] = []
     try:
-        for place, item in _objects(text):
+        for place, item in documents(text):
             try:
                 found = _read_object(item, now)
             except (_Problem, PodSpecError) as problem:
@@ -55,8 +55,12 @@ def read(text: str, now: datetime) -> Workload:
     )
 
 
-def _objects(text: str) -> Iterator[tuple[str, object]]:
-    """Every object with its place; lists are opened."""
+def documents(text: str) -> Iterator[tuple[str, object]]:
+    """Every object with its place; lists are opened.
+
+    Raises:
+        yaml.YAMLError: it is not YAML.
+    """
     for number, document in enumerate(yaml.safe_load_all(text), start=1):
         if document is not None:
             yield from _opened(f"document {number}", document)
