@@ -122,8 +122,14 @@ class Field:
 
     # The daemon
 
-    async def start(self, name: str, *, command: bool = False, **changes: object) -> Replica:
-        """Start a replica, as the `command` or as a fork; `changes` are to its settings."""
+    async def start(
+        self, name: str, *, patient: bool = True, dry_run: bool = False, **changes: object
+    ) -> Replica:
+        """Start a replica; `changes` are to its settings.
+
+        `patient`: where the Lease is not the subject, no load of the machine costs it. A dry run
+        is the command itself, with the same arguments, which others see.
+        """
         api = Relay(
             self.ears, name, self.cluster.kubernetes.access.url, tls=self._without_certificate()
         )
@@ -152,8 +158,9 @@ class Field:
         port = _free_port()
         argv += ["--metrics-port", str(port), "--health-port", "0"]
         environment = {**self.lab.environment, "HTTP_PROXY": self.proxy, "POD_NAME": name}
+        argv += ["--dry-run"] if dry_run else []
         pid = await self.zygote.ask(
-            argv=argv, environment=environment, stderr=str(log), exec=command
+            argv=argv, environment=environment, stderr=str(log), exec=dry_run, patient=patient
         )
         made = Replica(
             name=name,

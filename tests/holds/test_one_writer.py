@@ -42,9 +42,9 @@ async def test_a_leader_that_was_paused_is_not_the_writer_any_more(field: Field,
     A Lease that expires is deleted when the old leader goes on: it must not make it anew and lead.
     One that is deleted is taken at once, while the old leader's own clock still lets it write.
     """
-    old = await field.start("old")
+    old = await field.start("old", patient=False)
     await leads(field, "old")
-    await field.start("new")
+    await field.start("new", patient=False)
     answered, broken = field.ears.lay(*BUY), field.ears.lay(*BUY, answered=False)
     await field.create(POOLS, pool("workers"))
     await field.create(DEPLOYMENTS, deployment("web", 4))

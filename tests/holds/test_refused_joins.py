@@ -69,7 +69,8 @@ async def told(one_field: Field) -> AsyncIterator[Told]:
     await vex(field)
     arguments: set[str] = set()
     beside = [asyncio.create_task(spoil(field)), asyncio.create_task(look(arguments))]
-    replica = await field.start("one", command=True, limits=LimitsSection(max_servers=20))
+    replica = await field.start("one", limits=LimitsSection(max_servers=20))
+    await field.start("seen", dry_run=True)
     for name in (*FAULTS, QUOTED):
         only = {LABEL: name}
         await field.create(DEPLOYMENTS, deployment(name, 4, nodeSelector=only))

@@ -1,17 +1,23 @@
 """Runs `hk3s-autoscaler` in fresh processes without importing it anew: one fork an order.
 
-A line `{"argv", "environment", "stderr", "exec"}` is answered by `{"pid"}`, a line `{"wait": pid}`
-by `{"status"}`, as of waitpid, when that process has ended. `exec` starts the command as a user
-would, with arguments that others see.
+A line `{"argv", "environment", "stderr", "exec", "patient"}` is answered by `{"pid"}`, a line
+`{"wait": pid}` by `{"status"}`, as of waitpid, when that process has ended. `exec` starts the
+command as a user would, with arguments that others see; a `patient` process holds on to its Lease
+on a machine too busy to renew it in time.
 """
 
 import json
 import os
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
+from unittest import mock
 
 from hk3s_autoscaler.cli import main
+from hk3s_kube.lease import LeaseTimes
+
+PATIENT = partial(LeaseTimes, duration=120.0, renew_deadline=100.0, request=30.0)
 
 
 def become(order: dict[str, object]) -> None:
@@ -28,7 +34,8 @@ def become(order: dict[str, object]) -> None:
         if order["exec"]:
             program = str(Path(sys.executable).with_name("hk3s-autoscaler"))
             os.execv(program, [program, *sys.argv[1:]])  # noqa: S606 - no shell
-        main()
+        with mock.patch("hk3s_kube.lease.LeaseTimes", PATIENT if order["patient"] else LeaseTimes):
+            main()
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
