@@ -114,7 +114,7 @@ def _worth(spare: Iterable[Candidate]) -> int:
 def _spare(world: World, order: Sequence[Candidate], outlook: Outlook) -> Consolidation:
     """Let go of one after another, as long as all that went fits into what is left."""
     staying = Counter(outlook.staying)
-    free = _free(world)
+    balance = _balance(world)
     spare: list[Candidate] = []
     kept: list[tuple[str, Reason]] = []
     targets: frozenset[str] = frozenset()
@@ -128,7 +128,8 @@ def _spare(world: World, order: Sequence[Candidate], outlook: Outlook) -> Consol
         if candidate.is_empty and candidate.name in targets:
             continue
         found: Rehearsal | None = None
-        reason = _too_little(candidate) or _no_room(candidate, free, spare)
+        left = balance.without(candidate)
+        reason = _too_little(candidate) or _no_room(candidate, left)
         if reason is None and not candidate.is_empty:
             if tried >= _REMOVALS_TRIED:
                 continue
@@ -141,6 +142,7 @@ def _spare(world: World, order: Sequence[Candidate], outlook: Outlook) -> Consol
         if found is not None:
             targets = found.targets
         spare.append(candidate)
+        balance = left
         staying[pool.name] -= 1
     return Consolidation(spare=tuple(spare), targets=targets, kept=tuple(kept))
 
@@ -160,14 +162,29 @@ def _free(world: World) -> dict[str, Resources]:
     return {slot.name: slot.place.room for slot in capacity(world, ()).ready}
 
 
-def _no_room(
-    candidate: Candidate, free: dict[str, Resources], spare: Sequence[Candidate]
-) -> Reason | None:
+@dataclass(slots=True)
+class _Balance:
+    """What the nodes that stay have left together, and what the pods ask for that have to move."""
+
+    rooms: dict[str, Resources]
+    rest: Resources
+    wanted: Resources
+
+    def without(self, candidate: Candidate) -> "_Balance":
+        """The balance once a candidate goes as well."""
+        room = self.rooms.get(candidate.name, Resources())
+        asked = total(pod.spec.requests for pod in candidate.pods)
+        return _Balance(self.rooms, self.rest - room, self.wanted + asked)
+
+
+def _balance(world: World) -> _Balance:
+    rooms = {name: _positive(room) for name, room in _free(world).items()}
+    return _Balance(rooms, total(rooms.values()), Resources())
+
+
+def _no_room(candidate: Candidate, left: _Balance) -> Reason | None:
     """Say without rehearsal that the rest has not even the sum of what its pods ask for."""
-    gone = {c.name for c in spare} | {candidate.name}
-    rest = total(_positive(room) for name, room in free.items() if name not in gone)
-    wanted = total(pod.spec.requests for c in (*spare, candidate) for pod in c.pods)
-    short = wanted.shortages(rest)
+    short = left.wanted.shortages(left.rest)
     if not short:
         return None
     words = f"the other nodes have not enough {', '.join(short)} for its {len(candidate.pods)} pods"

@@ -23,10 +23,13 @@ from autoscaler.builders import (
     snapshot,
 )
 from hk3s_autoscaler.model.pod import DisruptionBudget, Pod, PodKey
+from hk3s_autoscaler.model.relations import PodTerm, Relations
+from hk3s_autoscaler.model.selectors import LabelSelector, Requirement
 from hk3s_autoscaler.model.snapshot import Snapshot
 from hk3s_autoscaler.planning.actions import Action, CordonNode, CreateServer, DrainNode
 from hk3s_autoscaler.planning.plan import plan
 from hk3s_autoscaler.planning.reasons import Code
+from hk3s_autoscaler.scheduling.place import HOSTNAME_LABEL
 
 A = server("a", created_at=NOW - minutes(24 * 60 + 55))
 B = server("b", created_at=NOW - minutes(48 * 60 + 30))
@@ -80,6 +83,26 @@ class TestGrowing:
         ports = (("", "TCP", 4321),)
 
         assert len(bought(snapshot(pods=[pod(host_ports=ports), pod(host_ports=ports)]))) == 2
+
+    def test_pods_that_keep_each_other_away_get_a_server_each(self) -> None:
+        term = PodTerm(
+            topology_key=HOSTNAME_LABEL,
+            selector=LabelSelector(
+                requirements=(Requirement(key="app", operator="In", values=("web",)),)
+            ),
+            namespaces=("default",),
+        )
+        webs = [pod(f"web-{n}", cpu="100m") for n in range(3)]
+        apart = [
+            replace(
+                web,
+                labels=(("app", "web"),),
+                spec=replace(web.spec, relations=Relations(anti_affinity=(term,))),
+            )
+            for web in webs
+        ]
+
+        assert len(bought(snapshot(pods=apart))) == 3
 
     def test_a_pod_with_scratch_space_gets_a_server(self) -> None:
         assert bought(snapshot(pods=[replace(pod(), local_storage=("scratch",))])) == ["cx23/fsn1"]
