@@ -34,7 +34,7 @@ _AT_ONCE = 4
 _MANY_CLASSES = 64
 """Beyond so many, classes are folded to find out what they are worth."""
 _FOLDED_WORK = 300_000
-_RACE_WORK = 300_000
+_RACE_WORK = 100_000
 _NEARLY = 8
 """A load of a folded problem is bought if less than one of so many of its pods is missing."""
 _FAVOURITES = 8
