@@ -35,6 +35,7 @@ test-alerts: $(VENV)/.synced  ## Alert rules, firing and silent, through promtoo
 	$(BIN)/python deploy/alerts/check.py
 
 test-linux: $(VENV)/.synced  ## Tests on booted Debian machines (root)
+	@$(BIN)/hk3s-lab kube build
 	$(BIN)/pytest -m linux
 
 check: lint types layers shell  ## Lint, types, layers, shell
@@ -56,7 +57,7 @@ shell: $(VENV)/.synced
 image-check: $(VENV)/.synced  ## What the Dockerfile copies exists and installs, without a container builder
 	$(BIN)/python deploy/image_check.py
 
-ci: check test test-alerts image-check demo  ## All of it
+ci: check test test-alerts image-check demo test-linux  ## All of it (root)
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 --upgrade
 
