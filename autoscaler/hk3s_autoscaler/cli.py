@@ -28,6 +28,16 @@ from hk3s_kube.errors import KubeError, NotFound
 
 FAILED, BAD_INPUT = 1, 2
 
+_LIST = "separated by commas, or repeated."
+ArchOption = Annotated[list[str] | None, typer.Option(help=f"amd64, arm64; {_LIST}")]
+LocationOption = Annotated[
+    list[str] | None, typer.Option("--location", "--locations", help=f"fsn1, nbg1 ...; {_LIST}")
+]
+TypesOption = Annotated[
+    list[str] | None,
+    typer.Option("--server-types", "--server-type", help=f"cx23, cx33 ...; {_LIST}"),
+]
+
 app = typer.Typer(
     name="hk3s-autoscaler",
     help="Buys Hetzner servers for pending pods and gives idle ones back.",
@@ -107,6 +117,11 @@ async def _run(settings: Settings, secrets: log.Secrets) -> int:
         return await run_until_signal(daemon)
 
 
+def _names(given: list[str] | None) -> tuple[str, ...]:
+    """Read what may be repeated, and may hold several names between commas."""
+    return tuple(name for part in given or () for name in part.split(",") if name)
+
+
 @app.command(
     epilog="Examples: hk3s-autoscaler plan -f pods.yaml;"
     " kubectl get pods -A -o yaml | hk3s-autoscaler plan -f /dev/stdin --location fsn1 -o json",
@@ -126,9 +141,9 @@ def plan(
     stock: Annotated[
         Path | None, typer.Option(help="`type/location: true|false`, with wildcards.")
     ] = None,
-    arch: Annotated[list[str] | None, typer.Option(help="amd64 or arm64; may be repeated.")] = None,
-    location: Annotated[list[str] | None, typer.Option(help="May be repeated.")] = None,
-    server_type: Annotated[list[str] | None, typer.Option(help="May be repeated.")] = None,
+    arch: ArchOption = None,
+    location: LocationOption = None,
+    server_types: TypesOption = None,
     ignore_stock: Annotated[
         bool, typer.Option("--ignore-stock", help="As if everything could be had.")
     ] = False,
@@ -147,9 +162,9 @@ def plan(
         nodepools=nodepools,
         catalog=catalog,
         stock=stock,
-        architectures=tuple(arch or ()),
-        locations=tuple(location or ()),
-        server_types=tuple(server_type or ()),
+        architectures=_names(arch),
+        locations=_names(location),
+        server_types=_names(server_types),
         ignore_stock=ignore_stock,
     )
     clock = SystemClock()
@@ -178,9 +193,9 @@ def simulate(
         Path | None,
         typer.Option(help="An answer of GET /server_types; default: the bundled catalogue."),
     ] = None,
-    arch: Annotated[list[str] | None, typer.Option(help="amd64 or arm64; may be repeated.")] = None,
-    location: Annotated[list[str] | None, typer.Option(help="May be repeated.")] = None,
-    server_type: Annotated[list[str] | None, typer.Option(help="May be repeated.")] = None,
+    arch: ArchOption = None,
+    location: LocationOption = None,
+    server_types: TypesOption = None,
     ignore_stock: Annotated[
         bool, typer.Option("--ignore-stock", help="As if everything could be had at the start.")
     ] = False,
@@ -197,9 +212,9 @@ def simulate(
         workload=trace,
         nodepools=nodepools,
         catalog=catalog,
-        architectures=tuple(arch or ()),
-        locations=tuple(location or ()),
-        server_types=tuple(server_type or ()),
+        architectures=_names(arch),
+        locations=_names(location),
+        server_types=_names(server_types),
         ignore_stock=ignore_stock,
     )
     try:

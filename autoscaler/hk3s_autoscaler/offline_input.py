@@ -1,6 +1,6 @@
 """The files of `plan -f`, read with all their problems: workload, NodePools, catalogue, stock."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -154,7 +154,17 @@ def _offerings(question: Question, problems: list[str]) -> tuple[Offering, ...]:
         place = question.catalog or "the bundled catalogue"
         problems.append(f"{place}: not like GET /server_types: {type(error).__name__} {error}")
         return ()
+    _known("--server-types", question.server_types, {o.key.server_type for o in sold}, problems)
+    _known("--location", question.locations, {o.key.location for o in sold}, problems)
     return tuple(_in_stock(o, stock, ignore=question.ignore_stock) for o in sold)
+
+
+def _known(option: str, given: Iterable[str], known: Collection[str], problems: list[str]) -> None:
+    problems += [
+        f"{option} {name}: not in the catalogue, which has {', '.join(sorted(known))}"
+        for name in given
+        if name not in known
+    ]
 
 
 def _stock(question: Question, problems: list[str]) -> dict[str, bool]:

@@ -161,3 +161,29 @@ def test_where_it_listens_comes_from_flag_or_environment(
 
     assert (result.exit_code, result.output) == (0, "")
     assert [settings.binding.address for settings in seen] == [address]
+
+
+def test_names_are_separated_by_commas_or_repeated(tmp_path: Path) -> None:
+    file = tmp_path / "pod.yaml"
+    file.write_text(PODS % "1", encoding="utf-8")
+    both = [
+        call("plan", "-f", str(file), "--ignore-stock", "-o", "json", *narrowed)
+        for narrowed in (
+            ["--server-types", "ccx13,ccx23", "--location", "hel1,nbg1"],
+            ["--server-type", "ccx13", "--server-type", "ccx23", "--locations", "hel1"],
+        )
+    ]
+    for result in both:
+        (line,) = json.loads(result.stdout)["servers"]
+        assert line["server_type"] == "ccx13"
+
+
+def test_types_and_locations_that_do_not_exist_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "pod.yaml"
+    file.write_text(PODS % "1", encoding="utf-8")
+
+    result = call("plan", "-f", str(file), "--server-types", "cx99,cx23", "--location", "mars1")
+
+    assert result.exit_code == 2
+    assert "--server-types cx99: not in the catalogue" in result.stderr
+    assert "--location mars1: not in the catalogue" in result.stderr
