@@ -1,7 +1,7 @@
 """Pending pods as numbers, and their distribution over slots."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -19,6 +19,7 @@ from hk3s_autoscaler.planning.problem import (
     Problem,
     Vector,
 )
+from hk3s_autoscaler.planning.relaxation import area_values
 from hk3s_autoscaler.planning.world import World
 from hk3s_autoscaler.scheduling.classes import ALONE, BEYOND, PodClass, Shape, classify
 from hk3s_autoscaler.scheduling.place import Place, conflicts, mismatch
@@ -176,33 +177,49 @@ def place(
     counts: Sequence[int],
     slots: Sequence[Slot],
     loads: Mapping[str, Pattern] | None = None,
+    *,
+    sale: Callable[[], Sequence[Kind]] = tuple,
 ) -> Placement:
     """Put as many pods as possible into slots: those they were bought for first, then by priority.
 
     Which slots hold all pods is a packing question too, so several ways are tried until one leaves
-    nothing, at last the packing itself; with very many slots one way has to do.
+    nothing, at last the packing itself; with very many slots one way has to do. When each leaves
+    some, the one is taken whose rest costs least of what is on `sale` (asked only then): many small
+    pods in the room that is there may be a worse bargain than a few large ones.
     `loads` are pods of the same demand that slots hold already; their room is not in the slot's.
     """
     loads = loads or {}
     suited = {slot.name: wanted.suited(slot.place, tried=slot.tried) for slot in slots}
     useful = [slot for slot in slots if any(counts[i] for i in suited[slot.name])]
+    if not useful:
+        return Placement(loads=(), left=tuple(counts))
     rules = _RULES[1:2] if len(useful) > _MANY_SLOTS else _RULES
-    best: Placement | None = None
+    ways = (True, False) if any(slot.expected for slot in useful) else (False,)
+    tried: dict[tuple[int, ...], Placement] = {}
     for rule in rules:
         for order in (useful, useful[::-1]):
-            for expected in (True, False):
+            for expected in ways:
                 found = _Placing(wanted, counts, suited, loads).run(order, rule, expected=expected)
-                if best is None or sum(found.left) < sum(best.left):
-                    best = found
-                if not sum(best.left):
-                    return best
-    if best is None or not useful:
-        return Placement(loads=(), left=tuple(counts))
+                if not sum(found.left):
+                    return found
+                tried.setdefault(found.left, found)
     if rules is _RULES and not loads and _may_hold(wanted, counts, useful):
         packed = _packed(wanted, counts, useful, suited)
         if not sum(packed.left):
             return packed
-    return best
+    if len(tried) == 1 or rules is not _RULES:
+        return min(tried.values(), key=lambda found: sum(found.left))
+    kinds = tuple(sale())
+    return min(tried.values(), key=lambda found: _cost(wanted, found.left, kinds))
+
+
+def _cost(wanted: Demand, left: Sequence[int], sale: tuple[Kind, ...]) -> tuple[int, float, int]:
+    """How many pods nothing on sale can hold, what the others cost by their size, how many all."""
+    held = {index for kind in sale for index in kind.classes}
+    lost = sum(n for index, n in enumerate(left) if index not in held)
+    rest = replace(wanted.problem, kinds=sale, counts=tuple(left))
+    price = sum(v * n for v, n in zip(area_values(rest), left, strict=True)) if sale else 0.0
+    return (lost, price, sum(left))
 
 
 def _may_hold(wanted: Demand, counts: Sequence[int], slots: Sequence[Slot]) -> bool:
@@ -261,6 +278,7 @@ class _Placing:
         self._left = list(counts)
         self._suited = suited
         self._loads: dict[str, dict[int, int]] = {}
+        self._values = [max(demand[:2]) for demand in wanted.problem.demands]
 
     def run(self, slots: Sequence[Slot], rule: Rule, *, expected: bool) -> Placement:
         if expected:
@@ -307,8 +325,7 @@ class _Placing:
         whole = self._wanted.vector(slot.place.room)
         room = tuple(have - taken for have, taken in zip(whole, used, strict=True))
         beside = Counter(dict(self._before.get(slot.name, ()))) + Counter(pattern)
-        values = [max(d[:2]) for d in problem.demands]
-        return Filling(problem, room, waiting, values, ports, tuple(beside.items()))
+        return Filling(problem, room, waiting, self._values, ports, tuple(beside.items()))
 
     def _take(self, slot: Slot, pattern: Pattern) -> None:
         for index, number in pattern:

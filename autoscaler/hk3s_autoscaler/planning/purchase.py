@@ -21,6 +21,10 @@ from hk3s_autoscaler.scheduling.place import Place
 _MOST_FALLBACKS = 24
 """More would not be tried before the next loop plans anew."""
 
+_FALLBACK_PERCENT = 175
+"""What a fallback may cost of the first choice. What is dearer is not taken in its stead: the next
+plan, seconds later, knows what is sold out and often finds several smaller servers for less."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bought:
@@ -241,10 +245,12 @@ class Shop:
         own = dict(self._uses(bought.offer))
         extra: dict[int, int] = {}
         keys = []
+        most = bought.offer.offering.micro_eur_per_hour * _FALLBACK_PERCENT // 100
         for offer in self._holders(bought.offer.pool.name, bought.load):
             more = {n: amount - own.get(n, 0) for n, amount in self._uses(offer)}
             affordable = all(left[number] >= amount for number, amount in more.items())
-            if affordable and offer.key != bought.offer.key:
+            dear = offer.offering.micro_eur_per_hour > most
+            if affordable and not dear and offer.key != bought.offer.key:
                 keys.append(offer.key)
                 extra = {n: max(extra.get(n, 0), more.get(n, 0)) for n in extra | more}
         for number, amount in extra.items():

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from hk3s_autoscaler.model.pod import Pod, PodKey, PodSpec
 from hk3s_autoscaler.planning.actions import CreateServer
@@ -10,6 +11,7 @@ from hk3s_autoscaler.planning.capacity import Slot, capacity
 from hk3s_autoscaler.planning.demand import Demand, demand, pending, place
 from hk3s_autoscaler.planning.limits import Limit, limits
 from hk3s_autoscaler.planning.narrowing import narrow
+from hk3s_autoscaler.planning.problem import Kind
 from hk3s_autoscaler.planning.purchase import Bought, Shop
 from hk3s_autoscaler.planning.reasons import Code, Reason
 from hk3s_autoscaler.planning.result import PodReport
@@ -53,11 +55,12 @@ def plan_scale_up(world: World, *, doomed: Iterable[str]) -> Growth:
     shapes = narrow(ties, judged, (*slots, *room.leaving), sale)
     wanted = demand(world, judged, bonds=ties, shapes=shapes)
     hand_out, left = _HandOut(wanted), wanted.packable
+    kinds = cache(lambda: _kinds(wanted, sale) if world.no_growth is None else ())
     spots: list[Spot] = []
     # Room that is there and servers on their way are one question: a node that has just joined,
     # filled to the brim by itself, would take the pods that another one's load needs to fit.
     for part in (slots, room.leaving):
-        placed = place(wanted, left, part)
+        placed = place(wanted, left, part, sale=kinds)
         left = placed.left
         loads = {slot.name: load for slot, load in placed.loads}
         spots += [_spot(slot, hand_out.take(loads.get(slot.name, ()))) for slot in part]
@@ -105,6 +108,20 @@ def plan_scale_up(world: World, *, doomed: Iterable[str]) -> Growth:
         blocked=(*_hindered(world, sale), *short_of, *_at_limit(world, sale, ceilings, shop.left)),
         order=tuple((pod.key, numbers.get(name, name)) for pod, name in order),
     )
+
+
+def _kinds(wanted: Demand, sale: Sequence[Offer]) -> tuple[Kind, ...]:
+    """What may be bought now, as numbers."""
+    found = {
+        Kind(
+            room=wanted.vector(offer.place.room),
+            price=offer.offering.micro_eur_per_hour,
+            classes=wanted.suited(offer.place),
+        )
+        for offer in sale
+        if offer.hindrance is None
+    }
+    return tuple(sorted((k for k in found if k.classes), key=lambda k: (k.price, k.room)))
 
 
 def _spot(slot: Slot, pods: list[Pod]) -> Spot:

@@ -313,9 +313,20 @@ def test_fallbacks_hold_the_same_pods_in_price_order() -> None:
     assert [str(key) for key in create.fallbacks] == [
         "cx23/nbg1",
         "cx33/fsn1",
-        "cx43/fsn1",
         "cx23/hel1",
     ]
+
+
+def test_nothing_much_dearer_is_a_fallback_but_the_next_plan_buys_it() -> None:
+    """It may find several small servers for less, and buys the dear one when it does not."""
+    alone = pod(cpu="1900m")
+    (create,) = creates(snapshot(offerings=[CX43, CX23], pods=[alone]))
+    assert (create.offering, create.fallbacks) == (CX23.key, ())
+
+    block = OfferingBlock(key=CX23.key, reason="resource_unavailable", until=NOW + minutes(5))
+    world = snapshot(offerings=[CX43, CX23], pods=[alone], pools=[pool(blocks=(block,))])
+
+    assert bought(world) == ["cx43/fsn1"]
 
 
 def test_a_fallback_too_small_for_the_pods_is_none() -> None:

@@ -100,13 +100,16 @@ class TestConsolidation:
         assert of_kind(planned(world), CreateServer) == []
 
     def test_a_fallback_that_eats_the_savings_is_not_bought(self) -> None:
-        machine, joined = dear()
-        world = snapshot(servers=[machine], nodes=[joined], pods=[pod(node="dear", cpu="1")])
+        found = {}
+        for sold in (CX53, CX33):
+            machine = server("dear", sold=sold, created_at=BUY_TIME)
+            joined = replace(node(machine, sold=sold), unneeded_since=LONG)
+            world = snapshot(servers=[machine], nodes=[joined], pods=[pod(node="dear", cpu="1")])
+            (create,) = of_kind(planned(world), CreateServer)
+            assert create.offering == CX23.key
+            found[sold.key] = create.fallbacks
 
-        (create,) = of_kind(planned(world), CreateServer)
-
-        assert CX53.key not in create.fallbacks
-        assert set(create.fallbacks) == {CX33.key, CX43.key}
+        assert found == {CX53.key: (CX33.key,), CX33.key: ()}
 
     def test_never_by_the_same_type(self) -> None:
         machine, joined = dear()
