@@ -1,4 +1,4 @@
-"""Everything secret that a cluster is born with: the public face of three modules."""
+"""Everything secret that a cluster is born with: the public face of four modules."""
 
 from hk3s_cloudinit.certificates import (
     ADMIN_LIFETIME,
@@ -11,6 +11,7 @@ from hk3s_cloudinit.certificates import (
     mint_cluster_pki,
     render_kubeconfig,
 )
+from hk3s_cloudinit.passwords import password_hash, password_salt, random_password
 from hk3s_cloudinit.sshkeys import (
     HostKey,
     SshKeyPair,
@@ -28,9 +29,6 @@ from hk3s_cloudinit.tokens import (
     bootstrap_token_secret,
     join_token,
     mint_bootstrap_token,
-    password_hash,
-    password_salt,
-    random_password,
     server_token,
 )
 

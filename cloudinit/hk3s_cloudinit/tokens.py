@@ -1,4 +1,4 @@
-"""Join tokens and passwords. Time and randomness are arguments."""
+"""Join tokens. Time and randomness are arguments."""
 
 import base64
 import dataclasses
@@ -6,8 +6,6 @@ import datetime as dt
 import hashlib
 import string
 from collections.abc import Callable
-
-from passlib.hash import sha512_crypt
 
 RandomBytes = Callable[[int], bytes]
 """Returns that many random bytes: `secrets.token_bytes` outside tests."""
@@ -48,7 +46,7 @@ def mint_bootstrap_token(
     """Mint the join token of one server; `now` is aware UTC."""
     return BootstrapToken(
         id=bootstrap_token_id(server_name),
-        secret=_random_text(16, random_bytes),
+        secret=random_text(16, random_bytes),
         expires=(now + lifetime).astimezone(dt.UTC).replace(microsecond=0),
     )
 
@@ -80,26 +78,7 @@ def join_token(ca_hash: str, token: BootstrapToken) -> str:
     return f"K10{ca_hash}::{token.id}.{token.secret}"
 
 
-def random_password(random_bytes: RandomBytes) -> str:
-    """Return 32 letters and digits (165 bits)."""
-    return _random_text(32, random_bytes)
-
-
-def password_salt(random_bytes: RandomBytes) -> str:
-    """Return a salt for `password_hash`: 16 letters and digits, the longest that crypt uses."""
-    return _random_text(16, random_bytes)
-
-
-def password_hash(password: str, salt: str) -> str:
-    """Return the SHA-512 crypt hash `$6$<salt>$<86 characters>`.
-
-    The default of 5000 rounds is enough for passwords of `random_password`'s strength.
-    """
-    hashed: str = sha512_crypt.using(salt=salt, rounds=5000).hash(password)
-    return hashed
-
-
-def _random_text(length: int, random_bytes: RandomBytes) -> str:
+def random_text(length: int, random_bytes: RandomBytes) -> str:
     """Draw letters and digits evenly: bytes beyond the last whole alphabet are thrown away."""
     limit = 256 - 256 % len(_TOKEN_ALPHABET)
     text = ""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from xml.sax.saxutils import escape
+from html import escape
 
 from hk3s_autoscaler.simulation.result import Result, Sample
 
