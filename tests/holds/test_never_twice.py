@@ -101,7 +101,6 @@ async def test_a_lost_reply_and_a_create_that_fails_after_its_201_cost_nothing(
     await field.settled(pods=6, servers=3)
     made = await field.bought()
     assert len(made) == 4, "the one that failed existed for a moment"
-    assert len(set(made)) <= 4
     answered = field.ears.effects(*BUY)
     assert len(answered) == 3
 
