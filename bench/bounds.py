@@ -13,14 +13,12 @@ import numpy as np
 
 from hk3s_autoscaler.exact_knapsack import best_load
 from hk3s_autoscaler.model.pod import Pod
-from hk3s_autoscaler.planning.demand import Demand
 from hk3s_autoscaler.planning.knapsack import Knapsack
 from hk3s_autoscaler.planning.limits import Limit
-from hk3s_autoscaler.planning.problem import Kind, Pattern, Problem
+from hk3s_autoscaler.planning.lower_bound import unbound
+from hk3s_autoscaler.planning.problem import Pattern, Problem
 from hk3s_autoscaler.planning.relaxation import relax
 from hk3s_autoscaler.planning.supply import Offer
-from hk3s_autoscaler.planning.tighten import simplified
-from hk3s_autoscaler.scheduling.classes import classify
 
 SECONDS = 40.0
 _GAP = 1e-3
@@ -42,7 +40,7 @@ def least_price(
     seconds: float = SECONDS,
 ) -> float:
     """Micro-euro per hour below which no set of these offers holds all the pods."""
-    problem = problem_of(pods, sale, ceilings)
+    problem = unbound(pods, sale, ceilings)
     return _Search(problem, [k.price / _UNIT for k in problem.kinds], _MUST).run(seconds) * _UNIT
 
 
@@ -50,34 +48,12 @@ def most_served(
     pods: Sequence[Pod], sale: Sequence[Offer], budget: int, *, seconds: float = SECONDS
 ) -> float:
     """How many pods no purchase within a budget (micro-euro per hour) can exceed."""
-    problem = problem_of(pods, sale, ())
+    problem = unbound(pods, sale, ())
     limit = len(problem.limits)
     kinds = tuple(replace(k, uses=((limit, k.price),)) for k in problem.kinds)
     capped = replace(problem, kinds=kinds, limits=(budget,))
     missed = _Search(capped, [0.0] * len(kinds), 1.0).run(seconds)
     return sum(problem.counts) - missed
-
-
-def problem_of(pods: Sequence[Pod], sale: Sequence[Offer], ceilings: Sequence[Limit]) -> Problem:
-    """Pods and offers as numbers; rules between pods are left aside, which keeps a bound one."""
-    wanted = Demand(classes=classify(pods))
-    kinds = {
-        Kind(
-            room=wanted.vector(offer.place.room),
-            price=offer.offering.micro_eur_per_hour,
-            classes=wanted.suited(offer.place),
-            uses=tuple(
-                (number, amount)
-                for number, limit in enumerate(ceilings)
-                if (amount := limit.takes(offer.pool.name, offer.offering))
-            ),
-        )
-        for offer in sale
-    }
-    ordered = tuple(sorted((k for k in kinds if k.classes), key=lambda k: (k.price, k.room)))
-    limits = tuple(limit.left for limit in ceilings)
-    problem, _ = simplified(replace(wanted.problem, kinds=ordered, limits=limits))
-    return problem
 
 
 class _Search:

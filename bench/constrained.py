@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from bench.bounds import least_price, most_served, problem_of
+from bench.bounds import least_price, most_served
 from bench.workloads import (
     AGENT,
     CONFIG,
@@ -34,6 +34,7 @@ from hk3s_autoscaler.model.resources import Resources
 from hk3s_autoscaler.model.selectors import LabelSelector, Requirement
 from hk3s_autoscaler.planning.actions import CreateServer
 from hk3s_autoscaler.planning.limits import Limit, limits
+from hk3s_autoscaler.planning.lower_bound import unbound
 from hk3s_autoscaler.planning.packing import Packer, pack
 from hk3s_autoscaler.planning.plan import plan
 from hk3s_autoscaler.planning.reasons import Code
@@ -187,7 +188,7 @@ def existing_nodes(ask: Ask) -> Outcome:
     found = plan(given.snapshot, given.config, given.now)
     creates = [action for action in found.actions if isinstance(action, CreateServer)]
     paid = sum(create.micro_eur_per_hour for create in creates)
-    joint = problem_of(pods, (*sale, *free), ceilings)
+    joint = unbound(pods, (*sale, *free), ceilings)
     return Outcome(
         ratio=paid / bound,
         exact=(ExactPacker(ask.exact)(joint).price - len(nodes)) / bound if ask.exact else None,

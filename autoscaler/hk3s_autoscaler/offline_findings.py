@@ -4,12 +4,12 @@ import difflib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from hk3s_autoscaler.known_keys import known_keys
 from hk3s_autoscaler.offline_trace import (
     DaemonSetSection,
     PodProblem,
@@ -65,7 +65,7 @@ def _finding(details: ErrorDetails) -> Finding:
     path = details["loc"]
     match details["type"]:
         case "extra_forbidden":
-            known = sorted(_known_keys(path[:-1]))
+            known = sorted(known_keys(TraceFile, path[:-1]))
             close = difflib.get_close_matches(str(path[-1]), known, n=1)
             fix = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
             cause = f"unknown key {path[-1]!r}"
@@ -134,26 +134,3 @@ def _pod_checks(file: TraceFile, section: PodsSection, path: Path, name: str) ->
             cause=str(problem),
             fix="write it as in a Deployment; requests are such as {cpu: 500m, memory: 1Gi}",
         )
-
-
-def _known_keys(path: Path) -> set[str]:
-    """Return the keys that may stand at a path, by walking the models."""
-    models: list[type[BaseModel]] = [TraceFile]
-    for part in path:
-        if isinstance(part, str):
-            models = [
-                inner
-                for model in models
-                for name, field in model.model_fields.items()
-                if (field.alias or name) == part
-                for inner in _models(field.annotation)
-            ]
-    return {field.alias or name for model in models for name, field in model.model_fields.items()}
-
-
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - any type at all
-    if get_origin(annotation) is not None:
-        for inner in get_args(annotation):
-            yield from _models(inner)
-    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation

@@ -9,7 +9,7 @@ from hk3s_autoscaler.planning.demand import Demand
 from hk3s_autoscaler.planning.filling import RULES
 from hk3s_autoscaler.planning.limits import Limit
 from hk3s_autoscaler.planning.packing import greedy_loads
-from hk3s_autoscaler.planning.problem import Kind
+from hk3s_autoscaler.planning.problem import Kind, Problem
 from hk3s_autoscaler.planning.relaxation import relax
 from hk3s_autoscaler.planning.supply import Offer
 from hk3s_autoscaler.planning.tighten import simplified
@@ -34,9 +34,19 @@ def lower_bound(
     leave out those that cannot be had. Pods that fit none of them count nothing. The bound is that
     of the relaxation, rounded down.
     """
-    wanted = Demand(classes=classify(pods))
-    if not wanted.classes or not offers:
+    wanted = tuple(pods)
+    if not wanted or not offers:
         return 0
+    problem = unbound(wanted, offers, ceilings)
+    rough = relax(problem, 1)
+    loads = [load for rule in RULES for load in greedy_loads(problem, rough.values, rule)]
+    relaxed = relax(problem, work, loads)
+    return math.floor(relaxed.bound * (1 - _ROUNDING))
+
+
+def unbound(pods: Iterable[Pod], offers: Sequence[Offer], ceilings: Sequence[Limit]) -> Problem:
+    """Pods and offers as numbers; rules between pods are left aside, which keeps a bound one."""
+    wanted = Demand(classes=classify(pods))
     kinds = {
         Kind(
             room=wanted.vector(offer.place.room),
@@ -53,7 +63,4 @@ def lower_bound(
     ordered = tuple(sorted((k for k in kinds if k.classes), key=lambda k: (k.price, k.room)))
     limits = tuple(limit.left for limit in ceilings)
     problem, _ = simplified(replace(wanted.problem, kinds=ordered, limits=limits))
-    rough = relax(problem, 1)
-    loads = [load for rule in RULES for load in greedy_loads(problem, rough.values, rule)]
-    relaxed = relax(problem, work, loads)
-    return math.floor(relaxed.bound * (1 - _ROUNDING))
+    return problem

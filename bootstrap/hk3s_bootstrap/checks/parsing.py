@@ -3,11 +3,11 @@
 import difflib
 from collections.abc import Iterator
 from pathlib import Path as FilePath
-from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from hk3s_autoscaler.known_keys import known_keys
 from hk3s_bootstrap.checks.finding import Finding
 from hk3s_bootstrap.config import ClusterConfig
 from hk3s_bootstrap.located import Document, MalformedYaml, Path, read
@@ -63,7 +63,7 @@ def _finding(details: ErrorDetails) -> Finding:
     path = _existing(details["loc"])
     match details["type"]:
         case "extra_forbidden":
-            known = sorted(_known_keys(path[:-1]))
+            known = sorted(known_keys(ClusterConfig, path[:-1]))
             close = difflib.get_close_matches(str(path[-1]), known, n=1)
             fix = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
             cause = f"unknown key {path[-1]!r}"
@@ -123,27 +123,3 @@ def _distinct(findings: Iterator[Finding]) -> Iterator[Finding]:
         if (finding.code, finding.path) not in seen:
             seen.add((finding.code, finding.path))
             yield finding
-
-
-def _known_keys(path: Path) -> set[str]:
-    """Return the keys that may stand at a path, by walking the models."""
-    models: list[type[BaseModel]] = [ClusterConfig]
-    for part in path:
-        if isinstance(part, int):
-            continue
-        models = [
-            inner
-            for model in models
-            for name, field in model.model_fields.items()
-            if (field.alias or name) == part
-            for inner in _models(field.annotation)
-        ]
-    return {field.alias or name for model in models for name, field in model.model_fields.items()}
-
-
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - any type at all
-    if get_origin(annotation) is not None:
-        for inner in get_args(annotation):
-            yield from _models(inner)
-    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
