@@ -14,6 +14,7 @@ COPY bootstrap bootstrap
 COPY cloudinit cloudinit
 COPY data data
 COPY deploy/base deploy/base
+COPY findings findings
 COPY hetzner hetzner
 COPY kube kube
 COPY lab lab

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
-PACKAGES := autoscaler bootstrap cloudinit data hetzner kube lab
+PACKAGES := autoscaler bootstrap cloudinit data findings hetzner kube lab
 
 .PHONY: help demo test test-long test-alerts test-linux check lint types layers shell ci lock image-check build clean
 

@@ -6,7 +6,6 @@ from datetime import timedelta
 from hk3s_bootstrap import diff, kubeconfig, machines, objects, state
 from hk3s_bootstrap.apply import Executor
 from hk3s_bootstrap.checks import online
-from hk3s_bootstrap.checks.finding import Finding
 from hk3s_bootstrap.cluster import Cluster
 from hk3s_bootstrap.desired import Desired, Machine, desire, zone_of
 from hk3s_bootstrap.failures import BootstrapError
@@ -14,6 +13,7 @@ from hk3s_bootstrap.observed import Observed, observe
 from hk3s_bootstrap.session import Session
 from hk3s_bootstrap.state import State
 from hk3s_bootstrap.steps import Step
+from hk3s_findings.finding import Finding
 from hk3s_hetzner import names
 from hk3s_kube.errors import KubeError
 

@@ -8,9 +8,9 @@ from typing import Any, Literal
 import typer
 from rich.console import Console
 
-from hk3s_bootstrap.checks.finding import Report
 from hk3s_bootstrap.failures import StepFailed
 from hk3s_bootstrap.progress import JsonReporter, PlainReporter, Reporter, TerminalReporter
+from hk3s_findings.finding import Report, as_text
 
 Output = Literal["text", "json"]
 
@@ -30,7 +30,7 @@ def print_report(found: Report, output: Output) -> None:
     if output == "json":
         print_json(found.as_json())
     else:
-        typer.echo(found.as_text())
+        typer.echo(as_text((found,)))
 
 
 def print_error(message: str, fix: str, code: str, output: Output) -> None:

@@ -14,12 +14,13 @@ from hk3s_bootstrap import create as creation
 from hk3s_bootstrap import kubeconfig as kubeconfigs
 from hk3s_bootstrap import printing, report, state
 from hk3s_bootstrap.checks import offline
-from hk3s_bootstrap.checks.finding import report as report_of
 from hk3s_bootstrap.config import ClusterConfig
 from hk3s_bootstrap.failures import BootstrapError, StepFailed
 from hk3s_bootstrap.observed import observe
 from hk3s_bootstrap.printing import Output
 from hk3s_bootstrap.session import Session, endpoint_of, token_of
+from hk3s_findings.finding import as_text
+from hk3s_findings.finding import report as report_of
 from hk3s_hetzner.client import Hetzner
 from hk3s_hetzner.errors import AccessDenied, HetznerError
 from hk3s_kube.client import Kube
@@ -123,7 +124,7 @@ def print_findings(file: Path, situation: creation.Situation, output: Output) ->
         printing.print_report(online_report, output)
         raise typer.Exit(BAD_INPUT)
     if output == "text":
-        typer.echo(online_report.as_text(), err=True)
+        typer.echo(as_text((online_report,)), err=True)
 
 
 def _again(file: Path) -> str:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hk3s_bootstrap import kubeconfig, state
-from hk3s_bootstrap.checks.finding import Finding
 from hk3s_bootstrap.config import DEFAULT_ENDPOINT, ClusterConfig
 from hk3s_bootstrap.progress import Reporter
 from hk3s_bootstrap.state import State
+from hk3s_findings.finding import Finding
 from hk3s_hetzner.client import Hetzner
 from hk3s_kube.client import Kube
 from hk3s_kube.clock import Clock

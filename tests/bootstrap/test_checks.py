@@ -11,7 +11,7 @@ import yaml
 
 from bootstrap.support import config, text, values
 from hk3s_bootstrap.checks import offline
-from hk3s_bootstrap.checks.finding import Report
+from hk3s_findings.finding import Report
 
 ED25519 = b"\0\0\0\x0bssh-ed25519\0\0\0\x20"
 EXAMPLES = Path(__file__).parents[2] / "examples"

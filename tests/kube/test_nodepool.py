@@ -5,11 +5,11 @@ from typing import Any
 import jsonschema
 import pytest
 
+from hk3s_findings.finding import Finding
 from hk3s_kube import duration, nodepool, quantity
 from hk3s_kube.crd import crd
 from hk3s_kube.nodepool_check import (
     NodePoolInvalid,
-    NodePoolProblem,
     problems_of,
     read,
     read_object,
@@ -57,7 +57,7 @@ def pool(**spec: object) -> dict[str, Any]:
     }
 
 
-def problems(**spec: object) -> tuple[NodePoolProblem, ...]:
+def problems(**spec: object) -> tuple[Finding, ...]:
     with pytest.raises(NodePoolInvalid) as caught:
         read(pool(**spec))
     return caught.value.problems
@@ -121,55 +121,59 @@ def test_all_problems_are_reported_at_once_with_code_path_and_fix() -> None:
         taints=[{"key": "a"}],
     )
 
-    assert {(problem.code, problem.path) for problem in found} == {
+    assert {(problem.code, problem.key) for problem in found} == {
         ("HK3S-E203", "spec.maxNodes"),
         ("HK3S-E202", "spec.serverType"),
         ("HK3S-E203", "spec.disruption.consolidateAfter"),
         ("HK3S-E203", "spec.disruption.policy"),
         ("HK3S-E201", "spec.taints[0].effect"),
     }
-    fixes = {problem.path: problem.fix for problem in found}
+    fixes = {problem.key: problem.fix for problem in found}
     assert fixes["spec.serverType"] == "did you mean serverTypes?"
-    assert all(problem.fix and problem.message for problem in found)
+    assert all(problem.fix and problem.cause for problem in found)
 
 
 @pytest.mark.parametrize(
     ("spec", "code", "path"),
     [
-        ({"minNodes": 4}, "HK3S-E204", "minNodes"),
+        ({"minNodes": 4}, "HK3S-E204", "spec.minNodes"),
         (
             {"requirements": {"minCores": 4, "maxCores": 2}},
             "HK3S-E204",
-            "requirements.minCores",
+            "spec.requirements.minCores",
         ),
         (
             {"requirements": {"minMemory": "4Gi", "maxMemory": "4G"}},
             "HK3S-E204",
-            "requirements.minMemory",
+            "spec.requirements.minMemory",
         ),
-        ({"labels": {"a b": "c"}}, "HK3S-E205", "labels[a b]"),
-        ({"labels": {"hk3s.dev/pool": "x"}}, "HK3S-E206", "labels[hk3s.dev/pool]"),
+        ({"labels": {"a b": "c"}}, "HK3S-E205", "spec.labels[a b]"),
+        ({"labels": {"hk3s.dev/pool": "x"}}, "HK3S-E206", "spec.labels[hk3s.dev/pool]"),
         (
             {"labels": {"kubernetes.io/arch": "arm64"}},
             "HK3S-E206",
-            "labels[kubernetes.io/arch]",
+            "spec.labels[kubernetes.io/arch]",
         ),
         (
             {"labels": {"node-role.kubernetes.io/worker": ""}},
             "HK3S-E207",
-            "labels[node-role.kubernetes.io/worker]",
+            "spec.labels[node-role.kubernetes.io/worker]",
         ),
         (
             {"taints": [{"key": "a", "effect": "NoSchedule"}] * 2},
             "HK3S-E208",
-            "taints",
+            "spec.taints",
         ),
-        ({"startupTaints": [{"key": "/a", "effect": "NoSchedule"}]}, "HK3S-E205", "startupTaints"),
-        ({"joinTimeout": "9s"}, "HK3S-E209", "joinTimeout"),
+        (
+            {"startupTaints": [{"key": "/a", "effect": "NoSchedule"}]},
+            "HK3S-E205",
+            "spec.startupTaints",
+        ),
+        ({"joinTimeout": "9s"}, "HK3S-E209", "spec.joinTimeout"),
         (
             {"disruption": {"budgets": [{"nodes": "0", "schedule": "@daily"}]}},
             "HK3S-E210",
-            "disruption.budgets[0].duration",
+            "spec.disruption.budgets[0].duration",
         ),
         (
             {"disruption": {"budgets": [{"schedule": "daily", "duration": "8h"}]}},
@@ -179,7 +183,7 @@ def test_all_problems_are_reported_at_once_with_code_path_and_fix() -> None:
     ],
 )
 def test_a_pool_that_cannot_work_is_refused(spec: dict[str, Any], code: str, path: str) -> None:
-    assert [(problem.code, problem.path) for problem in problems(**spec)] == [(code, path)]
+    assert [(problem.code, problem.key) for problem in problems(**spec)] == [(code, path)]
 
 
 @pytest.mark.parametrize(
@@ -202,7 +206,7 @@ def test_a_pool_at_the_boundary_is_accepted(spec: dict[str, Any]) -> None:
 
 
 def test_a_spec_alone_has_paths_of_its_own() -> None:
-    assert [problem.path for problem in problems_of({"maxNodez": 3})] == ["maxNodes", "maxNodez"]
+    assert [problem.key for problem in problems_of({"maxNodez": 3})] == ["maxNodes", "maxNodez"]
     assert [problem.code for problem in problems_of({"maxNodes": 1, "minNodes": 2})] == [
         "HK3S-E204"
     ]

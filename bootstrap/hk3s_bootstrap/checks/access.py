@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 
-from hk3s_bootstrap.checks.finding import Finding
 from hk3s_bootstrap.config import ClusterConfig
 from hk3s_bootstrap.sshkeys import UnusableKey, resolve
+from hk3s_findings.finding import Finding
 
 ANYWHERE = IPv4Network("0.0.0.0/0")
 SOURCES_A_RULE = 100

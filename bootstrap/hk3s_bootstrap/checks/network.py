@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 from itertools import combinations
 
-from hk3s_bootstrap.checks.finding import Finding
 from hk3s_bootstrap.config import ClusterConfig
+from hk3s_findings.finding import Finding
 
 PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 LARGEST_PREFIX = 24

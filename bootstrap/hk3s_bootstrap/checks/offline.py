@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 from pathlib import Path as FilePath
 
 from hk3s_bootstrap import machines, state
-from hk3s_bootstrap.checks import access, network, parsing, partial, pools, versions
-from hk3s_bootstrap.checks.finding import Finding, Report, report
+from hk3s_bootstrap.checks import access, network, partial, pools, versions
+from hk3s_bootstrap.checks.format import CLUSTER_FILE
 from hk3s_bootstrap.config import ClusterConfig
 from hk3s_cloudinit.userdata import UserDataTooLarge
+from hk3s_findings.finding import Finding, Report, report
+from hk3s_findings.reading import read_file
 
 RULES = (*network.RULES, *access.RULES, *versions.RULES, *pools.RULES)
 
@@ -25,17 +27,14 @@ def validate(file: FilePath) -> tuple[ClusterConfig | None, Report]:
     There are settings whenever the file could be parsed, even if rules found errors. Where it could
     not, the rules still judge what is well-formed.
     """
-    text, unreadable = parsing.read_file(file)
-    if unreadable:
-        return None, report(str(file), parsing.EMPTY, unreadable)
-    config, document, malformed = parsing.parse(text)
-    if config is None:
-        found: tuple[Finding, ...] = ()
-        if isinstance(document.values, dict):
-            places = (finding.path for finding in malformed)
-            found = partial.check(document.values, places, RULES)
-        return None, report(str(file), document, (*malformed, *found))
-    return config, report(str(file), document, check(config))
+    parsed = read_file(file, CLUSTER_FILE)
+    if parsed.value is not None:
+        return parsed.value, report(str(file), parsed.document, check(parsed.value))
+    found: tuple[Finding, ...] = ()
+    if isinstance(parsed.document.values, dict):
+        places = (finding.path for finding in parsed.findings)
+        found = partial.check(parsed.document.values, places, RULES)
+    return None, report(str(file), parsed.document, (*parsed.findings, *found))
 
 
 def check(config: ClusterConfig) -> tuple[Finding, ...]:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from hk3s_bootstrap.checks.finding import Finding
 from hk3s_bootstrap.config import ClusterConfig
-from hk3s_bootstrap.located import Path
 from hk3s_bootstrap.observed import Observed
+from hk3s_findings.finding import Finding
+from hk3s_findings.located import Path
 from hk3s_hetzner import domain
 from hk3s_hetzner.client import Hetzner
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any, cast, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
-from hk3s_bootstrap.checks.finding import Finding
 from hk3s_bootstrap.config import ClusterConfig
-from hk3s_bootstrap.located import Path
+from hk3s_findings.finding import Finding
+from hk3s_findings.located import Path
 
 Rule = Callable[[ClusterConfig], Iterable[Finding]]
 

@@ -1,12 +1,13 @@
 """NodePools against each other, the network and the bundled catalogue (E040 to E049)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from hk3s_bootstrap.checks.finding import Finding
 from hk3s_bootstrap.config import ClusterConfig
 from hk3s_bootstrap.desired import zone_of
-from hk3s_bootstrap.located import Path
 from hk3s_data import catalog as bundled
+from hk3s_findings.finding import Finding
+from hk3s_findings.located import Path
 from hk3s_hetzner import catalog, names
 from hk3s_kube import nodepool_check
 
@@ -45,12 +46,7 @@ def specs_are_sound(config: ClusterConfig) -> Iterator[Finding]:
     for index, pool in enumerate(config.node_pools):
         for rule in nodepool_check.RULES:
             for problem in rule(pool):
-                yield Finding(
-                    code=problem.code,
-                    path=("nodePools", index, *_parts(problem.path)),
-                    cause=f"{problem.path} {problem.message}",
-                    fix=problem.fix,
-                )
+                yield replace(problem, path=("nodePools", index, *problem.path))
 
 
 def minima_fit_the_maximum(config: ClusterConfig) -> Iterator[Finding]:
@@ -177,12 +173,6 @@ def _offers() -> dict[str, set[str]]:
 def _architectures() -> dict[str, str]:
     found = catalog.from_json(bundled.bundled()["server_types"])
     return {offering.server_type: offering.arch for offering in found}
-
-
-def _parts(path: str) -> Path:
-    """Return `labels[a.b/c]` or `requirements.minCores` as keys."""
-    key, bracket, rest = path.partition("[")
-    return (*key.split("."), *((rest.removesuffix("]"),) if bracket else ()))
 
 
 RULES = (

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from hk3s_bootstrap.checks.finding import Finding
 from hk3s_bootstrap.config import ClusterConfig
-from hk3s_bootstrap.located import Path
 from hk3s_data import k3s
+from hk3s_findings.finding import Finding
+from hk3s_findings.located import Path
 
 
 def version_is_a_version(config: ClusterConfig) -> Iterator[Finding]:

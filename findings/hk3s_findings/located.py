@@ -1,5 +1,6 @@
 """YAML that remembers where each value stood, so that a problem can name its line."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,9 @@ class Position:
 
     line: int
     column: int
+
+    def __str__(self) -> str:
+        return f"{self.line}:{self.column}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,28 +51,79 @@ class MalformedYaml(Exception):
 
 
 def read(text: str) -> Document:
-    """Read one YAML document.
+    """Read one YAML document; an empty text holds None.
+
+    Raises:
+        MalformedYaml: a syntax error, several documents, a key given twice, a value that contains
+            itself.
+    """
+    documents = read_all(text)
+    if len(documents) > 1:
+        raise MalformedYaml("one document is expected", documents[1].position(()))
+    return documents[0] if documents else EMPTY
+
+
+def read_all(text: str) -> tuple[Document, ...]:
+    """Read any number of YAML documents; empty ones are left out.
 
     Raises:
         MalformedYaml: a syntax error, a key given twice, a value that contains itself.
     """
-    loader = yaml.SafeLoader(text)
     try:
-        root = loader.get_single_node()
-        reader = _Reader(loader)
-        values = None if root is None else reader.value(root, ())
+        return _documents(text, _FAST)
+    except yaml.YAMLError:
+        pass
+    # Slow, but its messages are clear and its places right.
+    try:
+        return _documents(text, yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         position = None if mark is None else Position(mark.line + 1, mark.column + 1)
         raise MalformedYaml(error.problem or error.context or "syntax error", position) from None
     except yaml.YAMLError as error:
-        raise MalformedYaml(str(error), None) from None
+        raise MalformedYaml(" ".join(str(error).split()), None) from None
+
+
+def values(text: str) -> tuple[Any, ...]:
+    """Read any number of documents for their values alone: JSON, or YAML ten times as fast.
+
+    Raises:
+        MalformedYaml: as of `read_all`; only what is no YAML at all.
+    """
+    try:
+        return tuple(v for v in (json.loads(text),) if v is not None)
+    except ValueError:
+        pass
+    try:
+        return tuple(v for v in yaml.load_all(text, Loader=_FAST) if v is not None)
+    except yaml.YAMLError:
+        return tuple(document.values for document in read_all(text))
+
+
+_FAST: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's; PyYAML has it wherever it was built with it."""
+
+
+def _documents(text: str, kind: type[yaml.SafeLoader]) -> tuple[Document, ...]:
+    loader = kind(text)
+    documents = []
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            if node is not None:
+                documents.append(_document(loader, node))
     finally:
         loader.dispose()
-    return Document(values=values, keys=reader.keys, items=reader.items) if root else _EMPTY
+    return tuple(document for document in documents if document.values is not None)
 
 
-_EMPTY = Document(values=None, keys={}, items={})
+def _document(loader: yaml.SafeLoader, node: yaml.Node) -> Document:
+    reader = _Reader(loader)
+    found = reader.value(node, ())
+    return Document(values=found, keys=reader.keys, items=reader.items)
+
+
+EMPTY = Document(values=None, keys={}, items={})
 
 
 class _Reader:

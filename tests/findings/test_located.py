@@ -1,6 +1,6 @@
 import pytest
 
-from hk3s_bootstrap.located import MalformedYaml, Position, read
+from hk3s_findings.located import MalformedYaml, Position, read
 
 TEXT = """\
 cluster: demo

@@ -1,12 +1,15 @@
-"""One problem, and all of them: the report of a validation."""
+"""One problem, and all of them: the report on a file."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hk3s_bootstrap.located import Document, Path, Position
+from hk3s_findings.located import Document, Path, Position
 
 Severity = Literal["error", "warning"]
+
+_PLAIN = re.compile(r"[\w-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,19 +26,23 @@ class Finding:
 
     @property
     def key(self) -> str:
-        """The path as a person writes it: `nodePools[1].serverTypes`."""
+        """The path as a person writes it: `nodePools[1].labels[example.com/team]`."""
         text = ""
         for part in self.path:
-            text += f"[{part}]" if isinstance(part, int) else f".{part}"
+            inner = isinstance(part, int) or _PLAIN.fullmatch(part) is None
+            text += f"[{part}]" if inner else f".{part}"
         return text.removeprefix(".")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """All findings on one file, in the order of its lines."""
+    """All findings on one file, in the order of its lines.
+
+    Without a `document` there are no lines: `file` is then an option of the command line.
+    """
 
     file: str
-    document: Document
+    document: Document | None
     findings: tuple[Finding, ...]
 
     @property
@@ -45,19 +52,18 @@ class Report:
 
     def position(self, finding: Finding) -> Position:
         """Return where a finding belongs in the file."""
-        return finding.position or self.document.position(finding.path)
+        known = finding.position or (self.document and self.document.position(finding.path))
+        return known or Position(1, 1)
 
     def as_text(self) -> str:
         """Return the report for people: place, code, cause, fix."""
         lines = []
         for finding in self.findings:
             place = self.position(finding)
+            where = self.file if self.document is None else f"{self.file}:{place}"
             key = f" {finding.key}:" if finding.path else ""
-            where = f"{self.file}:{place.line}:{place.column}"
             lines.append(f"{where}: {finding.severity} {finding.code}:{key} {finding.cause}")
             lines.append(f"    fix: {finding.fix}")
-        errors = len(self.errors)
-        lines.append(f"{_count(errors, 'error')}, {_count(len(self.findings) - errors, 'warning')}")
         return "\n".join(lines)
 
     def as_json(self) -> dict[str, Any]:
@@ -80,7 +86,7 @@ class Report:
         }
 
 
-def report(file: str, document: Document, findings: Iterable[Finding]) -> Report:
+def report(file: str, document: Document | None, findings: Iterable[Finding]) -> Report:
     """Return the report of findings in any order."""
     unsorted = Report(file=file, document=document, findings=tuple(findings))
 
@@ -90,6 +96,15 @@ def report(file: str, document: Document, findings: Iterable[Finding]) -> Report
     return Report(
         file=file, document=document, findings=tuple(sorted(unsorted.findings, key=by_place))
     )
+
+
+def as_text(reports: Iterable[Report]) -> str:
+    """Return reports for people, with the number of errors and warnings at the end."""
+    told = tuple(reports)
+    errors = sum(len(each.errors) for each in told)
+    warnings = sum(len(each.findings) for each in told) - errors
+    lines = [each.as_text() for each in told if each.findings]
+    return "\n".join((*lines, f"{_count(errors, 'error')}, {_count(warnings, 'warning')}"))
 
 
 def _count(number: int, noun: str) -> str:
