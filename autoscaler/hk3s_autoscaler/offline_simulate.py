@@ -82,6 +82,7 @@ def render_json(played: Played) -> str:
                 "by_offering": {str(key): number for key, number in found.bought},
             },
             "evictions": found.evictions,
+            "blocked_evictions": found.blocked,
             "plans": found.looks,
             "samples": [
                 {
@@ -117,7 +118,7 @@ def render_text(played: Played) -> str:
         f"{'bought':14}{found.servers_bought} servers: {bought}",
         f"{'deleted':14}{found.deleted}, of which {found.churned} within an hour",
         f"{'at most':14}{found.most_servers} servers, {most:.4f} EUR/h",
-        f"{'evictions':14}{found.evictions}",
+        f"{'evictions':14}{found.evictions}, and {found.blocked} that a budget did not allow",
     ]
     if found.failed:
         lines.append(f"{'never joined':14}{found.failed} servers")

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from pydantic import (
@@ -20,6 +20,7 @@ from hk3s_autoscaler.model.pod import DaemonSet, Owner, Pod, PodKey
 from hk3s_autoscaler.simulation.trace import (
     LONGEST,
     Arrivals,
+    Disruptions,
     Joining,
     Level,
     Stock,
@@ -132,6 +133,46 @@ def _with_texts(value: Any, *, amounts: bool = False) -> Any:  # noqa: ANN401 - 
     return str(value) if amounts and is_number else value
 
 
+Share = Annotated[int, Field(ge=0, strict=True)] | str
+
+
+class BudgetSection(_Section):
+    """A PodDisruptionBudget: a number of pods, or a share such as 25%."""
+
+    min_available: Share | None = None
+    max_unavailable: Share | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "BudgetSection":
+        if (self.min_available is None) == (self.max_unavailable is None):
+            raise ValueError("needs either minAvailable or maxUnavailable")
+        self.facts()
+        return self
+
+    def facts(self) -> Disruptions:
+        """What it allows.
+
+        Raises:
+            ValueError: it is neither a number nor a share.
+        """
+        least, most = _share(self.min_available), _share(self.max_unavailable)
+        texts = (self.min_available, self.max_unavailable)
+        return Disruptions(
+            min_available=least,
+            max_unavailable=most,
+            percent=any(isinstance(text, str) for text in texts),
+        )
+
+
+def _share(value: int | str | None) -> int | None:
+    if isinstance(value, str):
+        number = value.removesuffix("%")
+        if not (value.endswith("%") and number.isdecimal() and int(number) <= 100):  # noqa: PLR2004 - per cent
+            raise ValueError(f"{value!r} is neither a number nor a share such as 25%")
+        return int(number)
+    return value
+
+
 class WorkloadSection(PodsSection):
     """Pods of one kind."""
 
@@ -139,6 +180,7 @@ class WorkloadSection(PodsSection):
     replicas: tuple[ReplicasSection, ...] = ()
     arrivals: tuple[ArrivalsSection, ...] = ()
     repeat: Duration | None = None
+    pdb: BudgetSection | None = None
 
     @model_validator(mode="after")
     def _some(self) -> "WorkloadSection":
@@ -188,6 +230,7 @@ class TraceFile(_Section):
     join: JoinSection = JoinSection()
     daemon_sets: tuple[DaemonSetSection, ...] = ()
     interval: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=2)
+    scheduler: Literal["packing", "default"] = "packing"
     max_servers: Annotated[int, Field(ge=0, le=98, strict=True)] = 98
     max_euro_per_hour: Annotated[float, Field(gt=0)] | None = None
 
@@ -225,6 +268,7 @@ def trace_of(file: TraceFile) -> Trace:
             for item in file.daemon_sets
         ),
         interval=file.interval,
+        packing=file.scheduler == "packing",
     )
 
 
@@ -270,4 +314,5 @@ def _workload(section: WorkloadSection, start: datetime) -> Workload:
             for item in section.arrivals
         ),
         repeat=section.repeat,
+        disruptions=section.pdb.facts() if section.pdb is not None else None,
     )

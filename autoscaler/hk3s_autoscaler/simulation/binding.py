@@ -1,4 +1,4 @@
-"""kube-scheduler with the packing profile, as plain as can be: the fullest node that fits."""
+"""kube-scheduler as plain as can be: of the nodes that fit the fullest, or the emptiest."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -49,6 +49,7 @@ class _Scheduler:
     def __init__(self, cluster: Cluster, now: datetime, pending: list[Pod]) -> None:
         self._places = dict(_places(cluster))
         self._nodes = cluster.nodes
+        self._packing = cluster.trace.packing
         related = any(pod.spec.relations.any for pod in cluster.pods.values())
         ties = bonds(_unnominated(cluster, now), pending) if related else UNBOUND
         self._board = ties.board()
@@ -56,11 +57,11 @@ class _Scheduler:
         self._roles = ties.roles
 
     def choose(self, pod: Pod) -> str | None:
-        """The node that a pod goes to: the one it is nominated to, else the fullest."""
+        """The node that a pod goes to: the one it is nominated to, else the one of most points."""
         if pod.nominated_node in self._places and self._takes(pod, pod.nominated_node):
             return pod.nominated_node
         fitting = [name for name in self._places if self._takes(pod, name)]
-        return max(fitting, key=lambda name: (self._fullness(name), name), default=None)
+        return max(fitting, key=lambda name: (self._score(name), name), default=None)
 
     def put(self, pod: Pod, name: str) -> None:
         """A pod is on a node now."""
@@ -80,12 +81,13 @@ class _Scheduler:
         role = self._roles.get(pod.key)
         return role is None or self._board.allows(role, self._numbers[name])
 
-    def _fullness(self, name: str) -> int:
-        """MostAllocated: shares of CPU and memory that are taken, in thousandths."""
+    def _score(self, name: str) -> int:
+        """Shares of CPU and memory that are taken, in thousandths; or free, without the profile."""
         room, whole = self._places[name].room, self._nodes[name].allocatable
-        return _share(whole.cpu_milli, room.cpu_milli) + _share(
+        taken = _share(whole.cpu_milli, room.cpu_milli) + _share(
             whole.memory_bytes, room.memory_bytes
         )
+        return taken if self._packing else -taken
 
 
 def _unnominated(cluster: Cluster, now: datetime) -> World:

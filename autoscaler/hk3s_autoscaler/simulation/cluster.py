@@ -11,7 +11,7 @@ from typing import Any
 from hk3s_autoscaler.daemon.memory import Memory
 from hk3s_autoscaler.model.node import STARTING_TAINT, Node, Server
 from hk3s_autoscaler.model.offering import Offering, OfferingKey
-from hk3s_autoscaler.model.pod import Pod, PodKey, Taint
+from hk3s_autoscaler.model.pod import DisruptionBudget, Pod, PodKey, Taint
 from hk3s_autoscaler.model.snapshot import Snapshot
 from hk3s_autoscaler.planning.actions import (
     Action,
@@ -26,9 +26,10 @@ from hk3s_autoscaler.planning.actions import (
     UncordonNode,
 )
 from hk3s_autoscaler.scheduling.place import new_place
+from hk3s_autoscaler.simulation.disruptions import budgets
+from hk3s_autoscaler.simulation.result import Life
 from hk3s_autoscaler.simulation.trace import Market, Stock, Trace
 
-HOUR = timedelta(hours=1)
 _HEALTHY = timedelta(days=1)
 _UID = "simulated"
 _IN_SERVICE: dict[str, Any] = {
@@ -43,25 +44,12 @@ _OTHER_MEMBERS = 2
 """Bastion and master are in the network, too."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Life:
-    """A server that was bought, and its end if it has come."""
-
-    offering: OfferingKey
-    bought_at: datetime
-    micro_eur_per_hour: int
-    ended_at: datetime | None = None
-    joined: bool = False
-
-    def paid(self, now: datetime) -> int:
-        """Micro-euro until now: every hour that has begun is whole."""
-        end = self.ended_at or now
-        return self.micro_eur_per_hour * max(1, -(-(end - self.bought_at) // HOUR))
-
-
 @dataclass(slots=True)
 class Cluster:
-    """What there is. `lives` are all servers ever bought, `refused` purchases for want of stock."""
+    """What there is. `lives` are all servers ever bought, `refused` purchases for want of stock.
+
+    `blocked` are evictions that a PodDisruptionBudget did not allow.
+    """
 
     trace: Trace
     market: Market
@@ -69,12 +57,14 @@ class Cluster:
     servers: dict[str, Server] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
     pods: dict[PodKey, Pod] = field(default_factory=dict)
+    workload_of: dict[PodKey, str] = field(default_factory=dict)
     offerings: dict[OfferingKey, Offering] = field(default_factory=dict)
     left: dict[OfferingKey, int | None] = field(default_factory=dict)
     joins_at: dict[str, datetime] = field(default_factory=dict)
     lives: dict[str, Life] = field(default_factory=dict)
     refused: int = 0
     evictions: int = 0
+    blocked: int = 0
     memory: Memory = field(default_factory=Memory)
     _serials: Counter[str] = field(default_factory=Counter)
 
@@ -92,6 +82,7 @@ class Cluster:
             servers=tuple(self.memory.expected(server) for server in self.servers.values()),
             pods=tuple(self.pods.values()),
             daemonsets=self.trace.daemonsets,
+            budgets=self._budgets(),
             offerings=tuple(self.offerings.values()),
             servers_read_at=now,
             healthy_since=self.trace.start - _HEALTHY,
@@ -106,11 +97,16 @@ class Cluster:
         key = PodKey(like.key.namespace, name)
         made = replace(like, key=key, uid=name, created_at=now, unschedulable_since=now)
         self.pods[key] = made
+        self.workload_of[key] = workload
         return made
 
     def remove_pod(self, key: PodKey) -> None:
         """A pod has ended, or is wanted no more."""
         self.pods.pop(key, None)
+        self.workload_of.pop(key, None)
+
+    def _budgets(self) -> tuple[DisruptionBudget, ...]:
+        return budgets(self.trace.workloads, self.pods, self.workload_of)
 
     def restock(self, change: Stock) -> None:
         """Hetzner has more, or fewer, of some offerings."""
@@ -163,7 +159,11 @@ class Cluster:
         match action:
             case DrainNode():
                 for key in action.pods:
-                    self._evict(key, now)
+                    allowed = (b.disruptions_allowed for b in self._budgets() if key in b.pods)
+                    if all(allowed):
+                        self._evict(key, now)
+                    else:
+                        self.blocked += 1
             case DeleteNode():
                 self.nodes.pop(action.node, None)
             case MarkUnneeded():
@@ -223,7 +223,9 @@ class Cluster:
     def _delete(self, action: DeleteServer, now: datetime) -> None:
         self.servers.pop(action.name)
         self.joins_at.pop(action.name, None)
-        self.lives[action.name] = replace(self.lives[action.name], ended_at=now)
+        self.lives[action.name] = replace(
+            self.lives[action.name], ended_at=now, why=action.reason.code
+        )
         if action.name not in self.nodes:
             self.memory.join_failed(action.pool, "no report", "never registered", now)
         for key in [key for key, pod in self.pods.items() if pod.node == action.name]:

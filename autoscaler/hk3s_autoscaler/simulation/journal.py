@@ -1,13 +1,13 @@
 """What happens in a simulation, noted while it happens."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from hk3s_autoscaler.model.pod import Pod, PodKey
+from hk3s_autoscaler.model.pod import Pod
 from hk3s_autoscaler.planning.result import Plan
-from hk3s_autoscaler.simulation.cluster import HOUR, Cluster
+from hk3s_autoscaler.simulation.cluster import Cluster
 from hk3s_autoscaler.simulation.result import Sample, Unserved
 
 
@@ -25,9 +25,9 @@ class Journal:
         """Pods got a node."""
         self.waits += [now - pod.created_at for pod in pods]
 
-    def see(self, cluster: Cluster, workload_of: Mapping[PodKey, str], now: datetime) -> None:
+    def see(self, cluster: Cluster, now: datetime) -> None:
         """Note how things stand, if that is news."""
-        running = Counter(workload_of[key] for key, pod in cluster.pods.items() if pod.node)
+        running = Counter(cluster.workload_of[key] for key, pod in cluster.pods.items() if pod.node)
         sample = Sample(
             at=now - self.start,
             waiting=sum(not pod.node for pod in cluster.pods.values()),
@@ -49,14 +49,6 @@ def unserved(cluster: Cluster, last: Plan) -> tuple[Unserved, ...]:
     return tuple(
         Unserved(reason=reason.code, message=reason.message, pods=number)
         for reason, number in counts.most_common()
-    )
-
-
-def churned(cluster: Cluster) -> int:
-    """Servers that joined and were deleted within an hour of their purchase."""
-    return sum(
-        life.joined and life.ended_at is not None and life.ended_at - life.bought_at < HOUR
-        for life in cluster.lives.values()
     )
 
 

@@ -1,10 +1,35 @@
 """What a simulation found, as facts."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from hk3s_autoscaler.model.offering import OfferingKey
 from hk3s_autoscaler.planning.reasons import Code
+
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """A server that was bought, and its end and the reason for it if it has come."""
+
+    offering: OfferingKey
+    bought_at: datetime
+    micro_eur_per_hour: int
+    ended_at: datetime | None = None
+    why: Code | None = None
+    joined: bool = False
+
+    def paid(self, now: datetime) -> int:
+        """Micro-euro until now: every hour that has begun is whole."""
+        end = self.ended_at or now
+        return self.micro_eur_per_hour * max(1, -(-(end - self.bought_at) // HOUR))
+
+    @property
+    def length(self) -> timedelta | None:
+        """How long it was there, once it is gone."""
+        return None if self.ended_at is None else self.ended_at - self.bought_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +64,8 @@ class Result:
     that no purchase undercuts that runs the same pods at the same times, even one that pays by the
     second and never waits for a server.
     `waits` are the times from a pod's creation (or eviction) to its binding, shortest first.
-    `churned` servers were deleted within an hour of their purchase, `failed` never joined;
-    `refused` purchases met an offering that was sold out.
+    `lives` are all servers that were bought; `refused` purchases met an offering that was sold out,
+    `blocked` evictions a PodDisruptionBudget.
     """
 
     start: datetime
@@ -49,19 +74,37 @@ class Result:
     bound_micro_eur: int
     waits: tuple[timedelta, ...]
     unserved: tuple[Unserved, ...]
-    bought: tuple[tuple[OfferingKey, int], ...]
-    deleted: int
-    churned: int
-    failed: int
+    lives: tuple[Life, ...]
     refused: int
     evictions: int
+    blocked: int
     looks: int
     samples: tuple[Sample, ...]
 
     @property
+    def bought(self) -> tuple[tuple[OfferingKey, int], ...]:
+        """How many servers were bought of what."""
+        return tuple(sorted(Counter(life.offering for life in self.lives).items()))
+
+    @property
     def servers_bought(self) -> int:
         """How many servers were bought."""
-        return sum(number for _, number in self.bought)
+        return len(self.lives)
+
+    @property
+    def deleted(self) -> int:
+        """Servers that were deleted."""
+        return sum(life.ended_at is not None for life in self.lives)
+
+    @property
+    def churned(self) -> int:
+        """Servers that joined and were deleted within an hour of their purchase."""
+        return sum(life.joined and (life.length or HOUR) < HOUR for life in self.lives)
+
+    @property
+    def failed(self) -> int:
+        """Servers that were deleted without ever having joined."""
+        return sum(life.ended_at is not None and not life.joined for life in self.lives)
 
     @property
     def most_servers(self) -> int:

@@ -2,7 +2,6 @@
 
 import heapq
 import random
-from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -14,7 +13,7 @@ from hk3s_autoscaler.planning.world import World
 from hk3s_autoscaler.simulation.binding import bind
 from hk3s_autoscaler.simulation.bound import bound_over_time
 from hk3s_autoscaler.simulation.cluster import Cluster
-from hk3s_autoscaler.simulation.journal import Journal, churned, unserved
+from hk3s_autoscaler.simulation.journal import Journal, unserved
 from hk3s_autoscaler.simulation.result import Result
 from hk3s_autoscaler.simulation.script import Arrive, Happening, Scale, script
 from hk3s_autoscaler.simulation.trace import Market, Stock, Trace
@@ -23,6 +22,8 @@ _BATCH = timedelta(seconds=2)
 """After news the planner waits for more of it: the daemon's longest batch."""
 _TICK = timedelta(seconds=1)
 """After a plan that did something, the next look: the daemon's."""
+_RETRY = timedelta(seconds=10)
+"""After a plan that asks for the same once more: the daemon's loop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,6 @@ class _Player:
     now: datetime = field(init=False)
     lifetimes: dict[PodKey, timedelta] = field(default_factory=dict)
     ends: dict[PodKey, datetime] = field(default_factory=dict)
-    workload_of: dict[PodKey, str] = field(default_factory=dict)
     announced: set[str] = field(default_factory=set)
     _last: Plan = field(default_factory=Plan)
 
@@ -82,19 +82,18 @@ class _Player:
             if self._happens():
                 look = min(look, self.now + _BATCH)
             if look <= self.now:
-                did = self._plan()
-                look = self.now + (_TICK if did else self.trace.interval)
-            self.journal.see(self.cluster, self.workload_of, self.now)
+                look = self.now + self._plan()
+            self.journal.see(self.cluster, self.now)
 
     def _happens(self) -> bool:
         """Let everything happen that is due, and say whether the planner should look soon."""
-        joined, before = False, len(self.workload_of)
+        joined, before = False, len(self.cluster.pods)
         while self._queue and self._queue[0][0] <= self.now:
             _, _, event = heapq.heappop(self._queue)
             self._happen(event)
             joined |= isinstance(event, _Join)
         self._bind()
-        fresh = len(self.workload_of) > before
+        fresh = len(self.cluster.pods) > before
         return joined or (fresh and any(not pod.node for pod in self.cluster.pods.values()))
 
     def _happen(self, event: _Event) -> None:
@@ -103,7 +102,6 @@ class _Player:
                 self._scale(event)
             case Arrive():
                 made = self.cluster.add_pod(event.workload.pod, event.workload.name, self.now)
-                self.workload_of[made.key] = event.workload.name
                 self.lifetimes[made.key] = event.lifetime
             case Stock():
                 self.cluster.restock(event)
@@ -117,25 +115,24 @@ class _Player:
         own = [
             pod
             for key, pod in self.cluster.pods.items()
-            if self.workload_of[key] == name and key not in self.lifetimes
+            if self.cluster.workload_of[key] == name and key not in self.lifetimes
         ]
         # Controllers delete pods that wait first, then the youngest.
         own.sort(key=lambda pod: (not pod.node, pod.created_at, pod.key))
         for pod in own[event.count :]:
             self._drop(pod.key)
         for _ in range(event.count - len(own)):
-            made = self.cluster.add_pod(event.workload.pod, name, self.now)
-            self.workload_of[made.key] = name
+            self.cluster.add_pod(event.workload.pod, name, self.now)
 
     def _drop(self, key: PodKey) -> None:
         self.cluster.remove_pod(key)
-        self.workload_of.pop(key, None)
         self.lifetimes.pop(key, None)
         self.ends.pop(key, None)
 
-    def _plan(self) -> bool:
-        """Make a plan and do it; say whether there was anything to do."""
+    def _plan(self) -> timedelta:
+        """Make a plan and do it; return when to look again."""
         self.journal.looks += 1
+        before = self._last.actions
         self._last = plan(self.cluster.snapshot(self.now), self.market.config, self.now)
         self.cluster.carry_out(self._last.actions, self.now)
         for name, at in self.cluster.joins_at.items():
@@ -143,7 +140,10 @@ class _Player:
                 self.announced.add(name)
                 self._at(at, _Join(server=name))
         self._bind()
-        return bool(self._last.actions)
+        if not self._last.actions:
+            return self.trace.interval
+        # What is asked for again met an obstacle: an eviction that a budget does not allow.
+        return _TICK if self._last.actions != before else _RETRY
 
     def _bind(self) -> None:
         bound = bind(self.cluster, self.now)
@@ -160,7 +160,7 @@ class _Player:
 
     def _result(self, end: datetime) -> Result:
         cluster, samples = self.cluster, tuple(self.journal.samples)
-        lives = cluster.lives.values()
+        lives = tuple(cluster.lives.values())
         world = World(
             snapshot=cluster.snapshot(self.trace.start),
             config=self.market.config,
@@ -173,12 +173,10 @@ class _Player:
             bound_micro_eur=bound_over_time(self.trace, self.market, world, samples),
             waits=tuple(sorted(self.journal.waits)),
             unserved=unserved(cluster, self._last),
-            bought=tuple(sorted(Counter(life.offering for life in lives).items())),
-            deleted=sum(life.ended_at is not None for life in lives),
-            churned=churned(cluster),
-            failed=sum(life.ended_at is not None and not life.joined for life in lives),
+            lives=lives,
             refused=cluster.refused,
             evictions=cluster.evictions,
+            blocked=cluster.blocked,
             looks=self.journal.looks,
             samples=samples,
         )

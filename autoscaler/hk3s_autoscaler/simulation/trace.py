@@ -36,6 +36,18 @@ class Arrivals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Disruptions:
+    """A PodDisruptionBudget over the pods of one workload: how many must run, or may not.
+
+    One of both is set, as a number, or as a share of the pods that there are with `percent`.
+    """
+
+    min_available: int | None = None
+    max_unavailable: int | None = None
+    percent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """Pods like `pod`: kept at a number (`levels`), or arriving and ending (`arrivals`).
 
@@ -47,6 +59,7 @@ class Workload:
     levels: tuple[Level, ...] = ()
     arrivals: tuple[Arrivals, ...] = ()
     repeat: timedelta | None = None
+    disruptions: Disruptions | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +86,10 @@ class Joining:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """One story. Without news the planner looks each `interval`; the daemon does each 10 s."""
+    """One story. Without news the planner looks each `interval`; the daemon does each 10 s.
+
+    `packing`: kube-scheduler has the product's profile, full nodes first; else empty ones first.
+    """
 
     start: datetime
     duration: timedelta
@@ -82,6 +98,7 @@ class Trace:
     joining: Joining = Joining()
     daemonsets: tuple[DaemonSet, ...] = ()
     interval: timedelta = timedelta(minutes=2)
+    packing: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,6 +92,12 @@ def test_a_pool_and_a_catalogue_of_ones_own_are_used(small: Path, tmp_path: Path
         ("cpu: 500m", "cpu: lots", "workloads[0].requests: error HK3S-E108: cpu: "),
         ("requests: {cpu: 500m, memory: 1Gi}", "", "needs either requests or template"),
         ('"cx*/*"', '"cz*/*"', "stock[0].offering: error HK3S-E109"),
+        (
+            "replicas:",
+            "pdb: {maxUnavailable: some}\n    replicas:",
+            "workloads[0].pdb: error HK3S-E105",
+        ),
+        ("replicas:", "pdb: {}\n    replicas:", "needs either minAvailable or maxUnavailable"),
         ("max: 60s", "max: 6s", "join: error HK3S-E105: max must not be below min"),
         ("name: web", "name: Web", "workloads[0].name: error HK3S-E105"),
         ("workloads:", "workloads: [", "(whole file): error HK3S-E102: is not YAML"),

@@ -3,13 +3,17 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from autoscaler.builders import CX23, CX43, pod, pool, spec
 from autoscaler.simulation.traces import HOUR, MARKET, MINUTE, play, trace, web
 from hk3s_autoscaler.model.nodepool import Disruption
 from hk3s_autoscaler.model.relations import PodTerm, Relations
 from hk3s_autoscaler.model.selectors import LabelSelector, Requirement
 from hk3s_autoscaler.planning.reasons import Code
-from hk3s_autoscaler.simulation.trace import Arrivals, Joining, Level, Stock, Workload
+from hk3s_autoscaler.simulation.disruptions import allowed
+from hk3s_autoscaler.simulation.result import Result
+from hk3s_autoscaler.simulation.trace import Arrivals, Disruptions, Joining, Level, Stock, Workload
 
 SECOND = timedelta(seconds=1)
 JOIN = Joining(shortest=50 * SECOND, longest=50 * SECOND)
@@ -155,6 +159,56 @@ def test_rules_between_pods_are_kept_by_scheduler_and_planner_alike() -> None:
 
     assert found.servers_bought == 4
     assert found.samples[-1].by_workload == (4,)
+
+
+def shop(disruptions: Disruptions | None) -> Result:
+    """Ten pods that stay, on servers that they share with twenty that go after 80 minutes."""
+    stays = Workload(
+        name="shop",
+        pod=pod("shop", cpu="700m", memory="900Mi"),
+        levels=(Level(at=timedelta(), count=10),),
+        disruptions=disruptions,
+    )
+    rush = web((timedelta(), 20), (80 * MINUTE, 0), cpu="1500m", memory="1Gi")
+    return play(trace(stays, rush, hours=12, packing=False))
+
+
+def test_a_budget_makes_pods_move_one_by_one_at_no_cost() -> None:
+    free, bound = shop(None), shop(Disruptions(max_unavailable=1))
+
+    assert free.evictions == bound.evictions > 0
+    assert (free.blocked, bound.blocked > 0) == (0, True)
+    assert bound.micro_eur == free.micro_eur
+    running = [sample.by_workload[0] for sample in bound.samples if sample.at > HOUR]
+    assert min(running) >= 9
+
+
+@pytest.mark.parametrize(
+    "disruptions", [Disruptions(max_unavailable=0), Disruptions(min_available=100, percent=True)]
+)
+def test_a_budget_that_allows_nothing_keeps_servers_and_shows_what_that_costs(
+    disruptions: Disruptions,
+) -> None:
+    found = shop(disruptions)
+
+    assert found.evictions == 0
+    assert found.micro_eur > shop(None).micro_eur
+
+
+@pytest.mark.parametrize(
+    ("asked", "pods", "running", "may_go"),
+    [
+        (Disruptions(max_unavailable=1), 10, 10, 1),
+        (Disruptions(max_unavailable=1), 10, 9, 0),
+        (Disruptions(max_unavailable=25, percent=True), 10, 10, 3),
+        (Disruptions(min_available=8), 10, 10, 2),
+        (Disruptions(min_available=8), 10, 7, 0),
+        (Disruptions(min_available=75, percent=True), 10, 10, 2),
+        (Disruptions(min_available=8), 3, 3, 0),
+    ],
+)
+def test_what_a_budget_allows(asked: Disruptions, pods: int, running: int, may_go: int) -> None:
+    assert allowed(asked, pods, running) == may_go
 
 
 def test_equal_arguments_give_equal_results_and_the_seed_changes_them() -> None:
