@@ -11,7 +11,7 @@ from dataclasses import replace
 import highspy
 import numpy as np
 
-from hk3s_autoscaler.exact_knapsack import best_load
+from hk3s_autoscaler.exact.knapsack import best_load
 from hk3s_autoscaler.model.pod import Pod
 from hk3s_autoscaler.planning.knapsack import Knapsack
 from hk3s_autoscaler.planning.limits import Limit

@@ -24,7 +24,7 @@ from bench.workloads import (
     world,
 )
 
-from hk3s_autoscaler.exact import ExactPacker
+from hk3s_autoscaler.exact.packer import ExactPacker
 from hk3s_autoscaler.model.node import Node
 from hk3s_autoscaler.model.nodepool import TypeFilter
 from hk3s_autoscaler.model.offering import Offering, OfferingKey

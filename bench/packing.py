@@ -36,7 +36,7 @@ from bench.workloads import (
     world,
 )
 
-from hk3s_autoscaler.exact import ExactPacker
+from hk3s_autoscaler.exact.packer import ExactPacker
 from hk3s_autoscaler.planning.lower_bound import lower_bound
 from hk3s_autoscaler.planning.supply import offers
 from hk3s_autoscaler.planning.world import World

@@ -19,7 +19,7 @@ from hk3s_autoscaler.daemon.explain import explain as look_up
 from hk3s_autoscaler.daemon.http import Binding
 from hk3s_autoscaler.daemon.run import run_until_signal
 from hk3s_autoscaler.daemon.wiring import Settings, assemble, connect
-from hk3s_autoscaler.exact import ExactUnavailable
+from hk3s_autoscaler.exact.packer import ExactUnavailable
 from hk3s_autoscaler.offline_input import OfflineError, Question
 from hk3s_autoscaler.ports import PortError
 from hk3s_autoscaler.simulation.picture import draw

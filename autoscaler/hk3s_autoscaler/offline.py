@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from hk3s_autoscaler.exact import ExactPacker
+from hk3s_autoscaler.exact.packer import ExactPacker
 from hk3s_autoscaler.model.resources import Resources
 from hk3s_autoscaler.model.snapshot import PlanConfig, Snapshot
 from hk3s_autoscaler.offline_input import UNLIMITED, Question, read_input

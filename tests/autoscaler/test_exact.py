@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from hk3s_autoscaler import exact
-from hk3s_autoscaler.exact import ExactPacker, ExactUnavailable
+from hk3s_autoscaler.exact import packer as exact
+from hk3s_autoscaler.exact.packer import ExactPacker, ExactUnavailable
 from hk3s_autoscaler.planning.exact import (
     Answer,
     Request,

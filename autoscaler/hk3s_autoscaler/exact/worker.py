@@ -1,4 +1,4 @@
-"""The exact pass, run as `python -m hk3s_autoscaler.exact_worker`: a problem in, a packing out.
+"""The exact pass, run as `python -m hk3s_autoscaler.exact.worker`: a problem in, a packing out.
 
 A process of its own, so that a solver's memory, threads and crashes are not the planner's. Reads
 one JSON document on stdin and writes one on stdout. The columns are those that the heuristics and
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import highspy
 import numpy as np
 
-from hk3s_autoscaler.exact_knapsack import best_load
+from hk3s_autoscaler.exact.knapsack import best_load
 from hk3s_autoscaler.planning.exact import Answer, Request, read_request, write_answer
 from hk3s_autoscaler.planning.knapsack import Knapsack
 from hk3s_autoscaler.planning.packing import Batch, Packing, finish

@@ -59,7 +59,7 @@ class ExactPacker:
     def _ask(self, request: Request) -> Answer | None:
         try:
             done = subprocess.run(
-                [sys.executable, "-m", "hk3s_autoscaler.exact_worker"],
+                [sys.executable, "-m", "hk3s_autoscaler.exact.worker"],
                 input=json.dumps(write_request(request)),
                 capture_output=True,
                 text=True,
