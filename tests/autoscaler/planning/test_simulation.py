@@ -20,14 +20,14 @@ def test_all_pods_run_then_all_nodes_go() -> None:
 
     simulation.demand(60)
     simulation.run(seconds(300))
-    servers = len(simulation.servers)
+    servers = len(simulation.cluster.servers)
     assert simulation.running() == 60
     assert simulation.counts["CreateServer"] == servers
 
     simulation.demand(0)
     simulation.run(seconds(600))
-    assert simulation.servers == {}
-    assert simulation.nodes == {}
+    assert simulation.cluster.servers == {}
+    assert simulation.cluster.nodes == {}
     assert simulation.counts["DeleteServer"] == servers
     assert simulation.moves <= {(a, b) for a, after in MOVES.items() for b in after}
 
@@ -58,7 +58,7 @@ def test_a_load_that_comes_and_goes_does_not_buy_and_delete_each_time(*, keep_ho
         simulation.run(seconds(300))
 
     assert simulation.counts["DeleteServer"] == 0
-    assert simulation.counts["CreateServer"] == len(simulation.servers)
+    assert simulation.counts["CreateServer"] == len(simulation.cluster.servers)
 
 
 def test_an_idle_server_is_kept_for_the_hour_that_is_paid() -> None:
@@ -68,9 +68,9 @@ def test_an_idle_server_is_kept_for_the_hour_that_is_paid() -> None:
     simulation.demand(0)
 
     simulation.run(seconds(49 * 60 - 120))
-    assert len(simulation.servers) == 1
+    assert len(simulation.cluster.servers) == 1
     simulation.run(seconds(7 * 60))
-    assert simulation.servers == {}
+    assert simulation.cluster.servers == {}
 
 
 def test_the_minimum_stays() -> None:
@@ -78,7 +78,7 @@ def test_the_minimum_stays() -> None:
 
     simulation.run(seconds(1200))
 
-    assert len(simulation.nodes) == 2
+    assert len(simulation.cluster.nodes) == 2
     assert simulation.counts["CreateServer"] == 2
     assert simulation.counts["DeleteServer"] == 0
 
@@ -89,6 +89,6 @@ def test_waves_above_the_maximum_stay_below_it_and_end_with_nothing_left() -> No
     for wave in (45, 10, 200, 0):
         simulation.demand(wave)
         simulation.run(seconds(1800))
-        assert len(simulation.servers) <= 6
+        assert len(simulation.cluster.servers) <= 6
 
-    assert simulation.servers == {}
+    assert simulation.cluster.servers == {}
