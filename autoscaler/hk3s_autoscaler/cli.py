@@ -173,7 +173,7 @@ def plan(
             question, now=clock.now(), monotonic=clock.monotonic, exact=exact
         )
     except OfflineError as error:
-        _fail("\n".join(error.problems), BAD_INPUT)
+        _fail(str(error), BAD_INPUT)
     except ExactUnavailable as error:
         _fail(str(error), BAD_INPUT)
     typer.echo(offline.render_json(answer) if output == "json" else offline.render_text(answer))
@@ -220,7 +220,7 @@ def simulate(
     try:
         played = offline_simulate.simulate_command_core(question, seed=seed)
     except OfflineError as error:
-        _fail("\n".join(error.problems), BAD_INPUT)
+        _fail(str(error), BAD_INPUT)
     if svg is not None:
         try:
             svg.write_text(draw(played.result), encoding="utf-8")
@@ -277,7 +277,7 @@ def _read_config(path: Path, problems: list[str]) -> config_file.Config | None:
     try:
         return config_file.parse(path)
     except config_file.ConfigError as error:
-        problems += [f"{path}: {problem}" for problem in error.problems]
+        problems.append(str(error))
         return None
 
 

@@ -10,21 +10,20 @@ from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from hk3s_autoscaler.model.snapshot import PlanConfig
+from hk3s_findings.finding import as_text, report
+from hk3s_findings.reading import Format, read_file
+from hk3s_findings.schema import Codes
 
 DEFAULT_ENDPOINT = "https://api.hetzner.cloud/v1"
 Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 
 
 class ConfigError(Exception):
-    """The file cannot be used; `problems` holds one line per problem, with place and cause."""
-
-    def __init__(self, path: Path, problems: tuple[str, ...]) -> None:
-        super().__init__(f"{path}: " + "; ".join(problems))
-        self.problems = problems
+    """The file cannot be used; the text names every problem with line, code, cause and fix."""
 
 
 class _Section(BaseModel):
@@ -134,26 +133,25 @@ class Config(_Section):
         )
 
 
+CONFIG_FILE = Format(
+    model=Config,
+    unreadable="HK3S-E101",
+    malformed="HK3S-E102",
+    codes=Codes(unknown="HK3S-E103", missing="HK3S-E104", wrong="HK3S-E105"),
+    example="the ConfigMap hk3s-autoscaler-config that hk3s-bootstrap writes",
+)
+
+
 def parse(path: Path) -> Config:
     """Read the file.
 
     Raises:
         ConfigError: unreadable, not YAML, or wrong; all problems at once.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(path, (f"cannot be read: {error.strerror}",)) from error
-    except yaml.YAMLError as error:
-        raise ConfigError(path, (f"is not YAML: {error}",)) from error
-    try:
-        return Config.model_validate(values)
-    except ValidationError as error:
-        problems = tuple(
-            f"{'.'.join(str(part) for part in issue['loc']) or '(whole file)'}: {issue['msg']}"
-            for issue in error.errors(include_input=False, include_url=False)
-        )
-        raise ConfigError(path, problems) from error
+    parsed = read_file(path, CONFIG_FILE)
+    if parsed.value is None:
+        raise ConfigError(as_text((report(str(path), parsed.document, parsed.findings),)))
+    return parsed.value
 
 
 def dump(config: Config) -> str:

@@ -1,15 +1,11 @@
-"""Everything that is wrong with a trace, in one report: place, code, cause, what to do about it."""
+"""The format of traces, and what no single value of one shows."""
 
-import difflib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
-import yaml
-from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from hk3s_autoscaler.known_keys import known_keys
+from hk3s_autoscaler.offline_input import MALFORMED, NO_POD, UNREADABLE, WRONG
 from hk3s_autoscaler.offline_trace import (
     DaemonSetSection,
     PodProblem,
@@ -18,86 +14,30 @@ from hk3s_autoscaler.offline_trace import (
     WorkloadSection,
     pod_of,
 )
-
-Path = tuple[int | str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """A problem: its stable code, the key it concerns, its cause and what to do about it."""
-
-    code: str
-    path: Path
-    cause: str
-    fix: str
-
-    def __str__(self) -> str:
-        place = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in self.path)
-        where = place.removeprefix(".") or "(whole file)"
-        return f"{where}: error {self.code}: {self.cause}\n    fix: {self.fix}"
+from hk3s_findings.finding import Finding
+from hk3s_findings.located import Path
+from hk3s_findings.reading import Format
+from hk3s_findings.schema import Codes
 
 
-def read_trace(text: str) -> tuple[TraceFile | None, tuple[Finding, ...]]:
-    """Return a trace, or everything that keeps the text from being one."""
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        cause = f"is not YAML: {' '.join(str(error).split())}"
-        return None, (
-            Finding(code="HK3S-E102", path=(), cause=cause, fix="correct the syntax there"),
-        )
-    if not isinstance(values, dict):
-        fix = "start from examples/trace-working-day.yaml"
-        return None, (
-            Finding(code="HK3S-E105", path=(), cause="must hold keys and values", fix=fix),
-        )
-    try:
-        file = TraceFile.model_validate(values)
-    except ValidationError as error:
-        found = (_finding(details) for details in error.errors(include_url=False))
-        first = {(finding.code, finding.path): finding for finding in reversed(list(found))}
-        return None, tuple(reversed(first.values()))
-    findings = tuple(_cross_checks(file))
-    return (None, findings) if findings else (file, ())
+def _fix(details: ErrorDetails, _path: Path) -> str | None:
+    if details["type"] == "string_pattern_mismatch":
+        return "names are a-z, 0-9 and inner hyphens; offerings are type/location"
+    return None
 
 
-def _finding(details: ErrorDetails) -> Finding:
-    path = details["loc"]
-    match details["type"]:
-        case "extra_forbidden":
-            known = sorted(known_keys(TraceFile, path[:-1]))
-            close = difflib.get_close_matches(str(path[-1]), known, n=1)
-            fix = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
-            cause = f"unknown key {path[-1]!r}"
-            return Finding(code="HK3S-E103", path=path, cause=cause, fix=fix)
-        case "missing":
-            cause = f"the key {path[-1]!r} is missing"
-            return Finding(code="HK3S-E104", path=path, cause=cause, fix=f"add {path[-1]}")
-        case kind:
-            message = _CAUSES.get(kind, details["msg"].removeprefix("Value error, "))
-            cause = message[:1].lower() + message[1:]
-            fix = _FIXES.get(kind, "correct the value")
-            return Finding(code="HK3S-E105", path=path, cause=cause, fix=fix)
+TRACE_FILE = Format(
+    model=TraceFile,
+    unreadable=UNREADABLE,
+    malformed=MALFORMED,
+    codes=Codes(unknown="HK3S-E103", missing="HK3S-E104", wrong=WRONG),
+    example="examples/trace-working-day.yaml",
+    fix=_fix,
+)
 
 
-_CAUSES = {
-    "time_delta_type": "is no length of time",
-    "int_type": "is no whole number",
-    "tuple_type": "is no list",
-}
-_FIXES = {
-    "time_delta_type": "write a time with its unit, such as 90s, 15m or 1h30m",
-    "tuple_type": "write a list: each item begins with a hyphen",
-    "less_than_equal": "choose a smaller value",
-    "greater_than_equal": "choose a larger value",
-    "greater_than": "choose a larger value",
-    "int_type": "write a whole number",
-    "string_pattern_mismatch": "names are a-z, 0-9 and inner hyphens; offerings are type/location",
-}
-
-
-def _cross_checks(file: TraceFile) -> Iterator[Finding]:
-    """What no single value shows."""
+def check(file: TraceFile) -> Iterator[Finding]:
+    """Return what no single value shows."""
     named: tuple[tuple[str, Sequence[WorkloadSection | DaemonSetSection]], ...] = (
         ("workloads", file.workloads),
         ("daemonSets", file.daemon_sets),
@@ -129,7 +69,7 @@ def _pod_checks(file: TraceFile, section: PodsSection, path: Path, name: str) ->
     except PodProblem as problem:
         key = "template" if section.requests is None else "requests"
         yield Finding(
-            code="HK3S-E108",
+            code=NO_POD,
             path=(*path, key),
             cause=str(problem),
             fix="write it as in a Deployment; requests are such as {cpu: 500m, memory: 1Gi}",

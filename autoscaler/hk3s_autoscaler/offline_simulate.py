@@ -2,18 +2,20 @@
 
 import json
 import random
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 from hk3s_autoscaler.model.snapshot import PlanConfig
-from hk3s_autoscaler.offline_findings import Finding, read_trace
-from hk3s_autoscaler.offline_input import OfflineError, Question, read_sale
+from hk3s_autoscaler.offline_findings import TRACE_FILE, check
+from hk3s_autoscaler.offline_input import NO_SUCH_OFFERING, OfflineError, Question, read_sale
 from hk3s_autoscaler.offline_trace import TraceFile, trace_of
 from hk3s_autoscaler.simulation.result import Result
 from hk3s_autoscaler.simulation.run import simulate
 from hk3s_autoscaler.simulation.trace import Market
+from hk3s_findings.finding import Finding, Report, report
+from hk3s_findings.reading import read_file
 
 _MICRO = 1_000_000
 _PERCENTILES = (50, 90, 99, 100)
@@ -33,13 +35,16 @@ def simulate_command_core(question: Question, *, seed: int) -> Played:
     Raises:
         OfflineError: files that cannot be read or understood; all problems at once.
     """
-    problems: list[str] = []
-    file = _read(question.workload, problems)
-    pools, offerings = read_sale(question, problems)
-    if file is not None and offerings:
-        problems += _unmatched(question.workload, file, [str(o.key) for o in offerings])
-    if file is None or problems:
-        raise OfflineError(tuple(problems))
+    sale: list[Report] = []
+    pools, offerings = read_sale(question, sale)
+    parsed = read_file(question.workload, TRACE_FILE)
+    findings, file = list(parsed.findings), parsed.value
+    if file is not None:
+        findings += check(file)
+        findings += _unmatched(file, [str(offering.key) for offering in offerings])
+    if file is None or findings or sale:
+        trace = report(str(question.workload), parsed.document, findings)
+        raise OfflineError((trace, *sale))
     euro = file.max_euro_per_hour
     market = Market(
         pools=pools,
@@ -128,29 +133,13 @@ def render_text(played: Played) -> str:
     return "\n".join(lines)
 
 
-def _read(path: Path, problems: list[str]) -> TraceFile | None:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        cause = f"cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}"
-        fix = "name a readable file with -f"
-        problems.append(f"{path}: {Finding(code='HK3S-E101', path=(), cause=cause, fix=fix)}")
-        return None
-    file, findings = read_trace(text)
-    problems += [f"{path}: {finding}" for finding in findings]
-    return file
-
-
-def _unmatched(path: Path, file: TraceFile, keys: list[str]) -> list[str]:
+def _unmatched(file: TraceFile, keys: Sequence[str]) -> Iterator[Finding]:
     """Stock that names nothing in the catalogue: a typing error that would go unnoticed."""
-    findings = (
-        Finding(
-            code="HK3S-E109",
-            path=("stock", number, "offering"),
-            cause=f"no offering is like {item.offering}",
-            fix="write type/location, such as cx23/fsn1 or cx*/*",
-        )
-        for number, item in enumerate(file.stock)
-        if not any(fnmatchcase(key, item.offering) for key in keys)
-    )
-    return [f"{path}: {finding}" for finding in findings]
+    for number, item in enumerate(file.stock):
+        if keys and not any(fnmatchcase(key, item.offering) for key in keys):
+            yield Finding(
+                code=NO_SUCH_OFFERING,
+                path=("stock", number, "offering"),
+                cause=f"no offering is like {item.offering}",
+                fix="write type/location, such as cx23/fsn1 or cx*/*",
+            )

@@ -1,13 +1,13 @@
 """Volumes of `plan -f`: claims, volumes and storage classes among the documents of a workload."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import msgspec
 
 from hk3s_autoscaler.adapters import convert_storage
-from hk3s_autoscaler.model import manifests
+from hk3s_autoscaler.model.manifests import Place, Problem
 from hk3s_autoscaler.model.pod import Pod, PodKey
 from hk3s_autoscaler.model.volumes import HCLOUD_DRIVER, Claim, Storage, StorageClass, Volume
 from hk3s_autoscaler.scheduling.volumes import claims_of
@@ -34,21 +34,21 @@ class _Reading:
 
 
 def with_storage(
-    text: str, pods: tuple[Pod, ...], problems: list[str]
+    documents: Iterable[tuple[Place, object]], pods: tuple[Pod, ...], problems: list[Problem]
 ) -> tuple[tuple[Pod, ...], Storage]:
-    """Return the pods of a text with all their claims, and the storage that these claim.
+    """Return the pods of some documents with all their claims, and the storage that these claim.
 
     A StatefulSet's templates make a claim for each of its pods, and so do ephemeral volumes. A
     claim without a class is of hcloud-csi's. What a pod claims and no document describes is named
     in its `unsupported`. What cannot be read is added to `problems`.
     """
     found = _Reading()
-    for place, item in manifests.documents(text):
+    for place, item in documents:
         if isinstance(item, Mapping):
             try:
                 _read(item, found)
             except (msgspec.ValidationError, ValueError) as error:
-                problems.append(f"{place}: {error}")
+                problems.append(Problem(place=place, cause=str(error)))
     claiming = tuple(_with_own(pod, found) for pod in pods)
     known = tuple(_judged(pod, found) if pod.spec.claims else pod for pod in claiming)
     return known, Storage(

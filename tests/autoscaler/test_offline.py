@@ -196,27 +196,62 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(OfflineError) as raised:
         ask(question)
 
-    told = "\n".join(raised.value.problems)
-    assert "pods.yaml: document 1, Pod default/a: spec: must be an object" in told
-    assert "missing.yaml: cannot be read" in told
-    assert "catalog.json: must hold objects" in told
-    assert "stock.yaml: cx23/fsn1: must be true or false" in told
+    told = str(raised.value)
+    folder = f"{tmp_path}/"
+    assert f"{folder}pods.yaml:1:1: error HK3S-E108: Pod default/a: spec: must be an object" in told
+    assert f"{folder}missing.yaml: error HK3S-E101: cannot be read" in told
+    assert f"{folder}catalog.json: error HK3S-E111: is not like GET /server_types" in told
+    assert f"{folder}stock.yaml:1:1: error HK3S-E105: [cx23/fsn1]: is 'often'" in told
+    assert told.count("    fix: ") == 4
+    assert told.endswith("4 errors, 0 warnings")
 
 
-def test_an_unknown_architecture_is_refused(question: Question) -> None:
-    with pytest.raises(OfflineError, match="--arch riscv: must be amd64 or arm64"):
-        ask(replace(question, architectures=("riscv",)))
+def test_an_unknown_name_is_refused_with_the_known_ones(question: Question) -> None:
+    with pytest.raises(OfflineError) as raised:
+        ask(replace(question, architectures=("riscv",), server_types=("cx23", "cx24")))
+
+    told = str(raised.value)
+    assert "--arch: error HK3S-E110: riscv is not known\n    fix: choose from amd64, arm64" in told
+    assert "--server-types: error HK3S-E110: cx24 is not known" in told
 
 
-def test_a_pool_with_mistakes_is_refused_with_its_name(question: Question, tmp_path: Path) -> None:
+def test_a_pool_with_mistakes_is_refused_with_their_lines(
+    question: Question, tmp_path: Path
+) -> None:
     pools = write(
         tmp_path,
         "pools.yaml",
-        "apiVersion: hk3s.dev/v1alpha1\nkind: NodePool\nmetadata: {name: p}\nspec: {maxNode: 3}\n",
+        "kind: NodePool\nmetadata: {name: a}\nspec: {maxNodes: 3}\n---\n"
+        "kind: NodePool\nmetadata: {name: p}\nspec:\n  maxNode: 3\n  maxNodes: 0\n  minNodes: 1\n",
     )
 
-    with pytest.raises(OfflineError, match="NodePool p: "):
+    with pytest.raises(OfflineError) as raised:
         ask(replace(question, nodepools=pools))
+
+    assert str(raised.value).splitlines()[:2] == [
+        f"{pools}:8:3: error HK3S-E202: spec.maxNode: unknown key 'maxNode'",
+        "    fix: did you mean maxNodes?",
+    ]
+
+
+def test_a_file_without_a_pool_is_refused(question: Question, tmp_path: Path) -> None:
+    pools = write(tmp_path, "pools.yaml", "kind: ConfigMap\nmetadata: {name: a}\n")
+
+    with pytest.raises(OfflineError, match="HK3S-E112: holds no NodePool"):
+        ask(replace(question, nodepools=pools))
+
+
+def test_objects_of_a_list_have_lines_of_their_own(question: Question, tmp_path: Path) -> None:
+    broken = (
+        "kind: List\nitems:\n  - kind: Pod\n    metadata: {name: a}\n    spec: {containers: 3}\n"
+    )
+    path = write(tmp_path, "list.yaml", f"---\n---\n{broken}")
+
+    with pytest.raises(OfflineError) as raised:
+        ask(replace(question, workload=path))
+
+    line = "list.yaml:5:5: error HK3S-E108: items[0]: Pod default/a: containers: must be a list"
+    assert line in str(raised.value)
 
 
 def test_the_example_workload_is_understood() -> None:

@@ -8,8 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from hk3s_autoscaler.cli import app
-from hk3s_autoscaler.offline_findings import read_trace
+from hk3s_autoscaler.offline_findings import TRACE_FILE, check
 from hk3s_autoscaler.planning.reasons import Code
+from hk3s_findings.reading import parse
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/planner.md").read_text(encoding="utf-8")
@@ -51,10 +52,10 @@ def test_the_simulation_of_the_example_runs_and_draws(repository: Path) -> None:
 def test_the_trace_on_the_page_is_valid() -> None:
     (text,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
-    file, findings = read_trace(text)
+    parsed = parse(text, TRACE_FILE)
 
-    assert findings == ()
-    assert file is not None
+    assert parsed.value is not None, parsed.findings
+    assert tuple(check(parsed.value)) == ()
 
 
 def test_every_option_of_the_table_exists() -> None:
@@ -80,3 +81,11 @@ def test_every_page_and_example_that_is_named_exists() -> None:
 
     assert [link for link in links if not (ROOT / "docs" / link).exists()] == []
     assert [name for name in examples if not (ROOT / "examples" / name).exists()] == []
+
+
+def test_the_codes_of_the_page_are_those_of_the_code() -> None:
+    files = (ROOT / "autoscaler/hk3s_autoscaler").rglob("offline*.py")
+    used = set(re.findall(r"HK3S-E1\d\d", "".join(path.read_text() for path in files)))
+
+    assert len(used) >= 12
+    assert set(re.findall(r"HK3S-E1\d\d", PAGE)) == used

@@ -1,14 +1,12 @@
-"""Workloads in YAML or JSON, as people write them or `kubectl get -o yaml` prints them, to pods.
+"""Workloads, as people write them or `kubectl get -o yaml` prints them, to pods.
 
-Pure: texts in, facts and problems out. Kinds that make no pods are passed over.
+Pure: values in, facts and problems out. Kinds that make no pods are passed over.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
-
-import yaml
 
 from hk3s_autoscaler.model.pod import DaemonSet, Pod, PodKey, PodSpec
 from hk3s_autoscaler.model.podspec import pod_spec
@@ -20,68 +18,78 @@ Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where an object stood: the number of its document, from 0, the path in it, who it is."""
+
+    document: int
+    path: tuple[str | int, ...] = ()
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """An object that cannot be understood, and why."""
+
+    place: Place
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """What a text asks for. `problems` name their place; with any, the rest is not to be used."""
+    """What the objects ask for. With any problem, the rest is not to be used."""
 
     pods: tuple[Pod, ...] = ()
     daemonsets: tuple[DaemonSet, ...] = ()
-    problems: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 class _Problem(Exception):
     """An object that cannot be understood."""
 
 
-def read(text: str, now: datetime) -> Workload:
-    """Read any number of documents; every pod is taken as pending since `now`."""
+def read(objects: Iterable[tuple[Place, object]], now: datetime) -> Workload:
+    """Read any number of objects; every pod is taken as pending since `now`."""
     pods: list[Pod] = []
     daemonsets: list[DaemonSet] = []
-    problems: list[str] = []
-    try:
-        for place, item in documents(text):
-            try:
-                found = _read_object(item, now)
-            except (_Problem, PodSpecError) as problem:
-                problems.append(f"{place}: {problem}")
-                continue
-            if isinstance(found, DaemonSet):
-                daemonsets.append(found)
-            else:
-                pods += found
-    except yaml.YAMLError as error:
-        problems.append(f"not YAML: {' '.join(str(error).split())}")
+    problems: list[Problem] = []
+    for place, item in objects:
+        try:
+            found = _read_object(item, now)
+        except (_Problem, PodSpecError) as problem:
+            problems.append(Problem(place=place, cause=str(problem)))
+            continue
+        if isinstance(found, DaemonSet):
+            daemonsets.append(found)
+        else:
+            pods += found
     return Workload(
         pods=tuple(_unique(pods)), daemonsets=tuple(daemonsets), problems=tuple(problems)
     )
 
 
-def documents(text: str) -> Iterator[tuple[str, object]]:
-    """Every object with its place; lists are opened.
-
-    Raises:
-        yaml.YAMLError: it is not YAML.
-    """
-    for number, document in enumerate(yaml.safe_load_all(text), start=1):
-        if document is not None:
-            yield from _opened(f"document {number}", document)
+def objects(documents: Iterable[object]) -> Iterator[tuple[Place, object]]:
+    """Every object of some documents with its place; lists are opened."""
+    for number, document in enumerate(documents):
+        yield from _opened(Place(document=number), document)
 
 
-def _opened(place: str, document: object) -> Iterator[tuple[str, object]]:
-    items = document.get("items") if isinstance(document, Mapping) else None
-    if isinstance(document, Mapping) and str(document.get("kind", "")).endswith("List"):
-        kind = str(document["kind"]).removesuffix("List")
-        if not isinstance(items, list):
-            yield f"{place}, {kind}List", None
-            return
-        for number, item in enumerate(items):
-            if isinstance(item, Mapping) and "kind" not in item and kind:
-                yield from _opened(f"{place}, items[{number}]", {**item, "kind": kind})
-            else:
-                yield from _opened(f"{place}, items[{number}]", item)
+def _opened(place: Place, document: object) -> Iterator[tuple[Place, object]]:
+    if not isinstance(document, Mapping):
+        yield place, document
         return
-    if isinstance(document, Mapping) and document.get("kind"):
-        place = f"{place}, {document['kind']} {_key(document)}"
-    yield place, document
+    kind = str(document.get("kind") or "")
+    if not kind.endswith("List"):
+        yield replace(place, name=f"{kind} {_key(document)}" if kind else ""), document
+        return
+    items = document.get("items")
+    if not isinstance(items, list):
+        yield replace(place, path=(*place.path, "items"), name=kind), None
+        return
+    inner = kind.removesuffix("List")
+    for number, item in enumerate(items):
+        named = isinstance(item, Mapping) and "kind" not in item and inner
+        below = replace(place, path=(*place.path, "items", number))
+        yield from _opened(below, {**item, "kind": inner} if named else item)
 
 
 def _read_object(item: object, now: datetime) -> list[Pod] | DaemonSet:

@@ -1,9 +1,17 @@
 """Workloads as people write them."""
 
 import json
+from datetime import datetime
 
 from autoscaler.builders import NOW
-from hk3s_autoscaler.model.manifests import read
+from hk3s_autoscaler.model.manifests import Workload, objects
+from hk3s_autoscaler.model.manifests import read as read_objects
+from hk3s_findings.located import values
+
+
+def read(text: str, now: datetime) -> Workload:
+    return read_objects(objects(values(text)), now)
+
 
 TEMPLATE = """
   template:
@@ -82,15 +90,12 @@ def test_all_problems_are_told_with_their_place() -> None:
         "---\nkind: List\nitems: {}\n"
     )
 
-    assert read(text, NOW).problems == (
-        "document 1, Deployment default/web: spec.replicas: must be a number from 0 to 100000",
-        "document 2, Pod default/p: containers: must be a list",
-        "document 3: is not an object (a list holds `items`)",
-        "document 4, List: is not an object (a list holds `items`)",
-    )
-
-
-def test_what_is_not_yaml_is_one_problem() -> None:
-    (problem,) = read("a: [1", NOW).problems
-
-    assert problem.startswith("not YAML: ")
+    assert [
+        (problem.place.document, problem.place.path, problem.place.name, problem.cause)
+        for problem in read(text, NOW).problems
+    ] == [
+        (0, (), "Deployment default/web", "spec.replicas: must be a number from 0 to 100000"),
+        (1, (), "Pod default/p", "containers: must be a list"),
+        (2, (), "", "is not an object (a list holds `items`)"),
+        (3, ("items",), "List", "is not an object (a list holds `items`)"),
+    ]

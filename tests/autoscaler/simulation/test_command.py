@@ -7,7 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from hk3s_autoscaler.cli import app
-from hk3s_autoscaler.offline_findings import read_trace
+from hk3s_autoscaler.offline_findings import TRACE_FILE, check
+from hk3s_findings.reading import read_file
 
 ROOT = Path(__file__).parents[3]
 SMALL = """
@@ -62,10 +63,10 @@ def test_people_get_a_summary_and_the_same_each_time(small: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("examples/trace-*.yaml")), ids=lambda p: p.stem)
 def test_examples_are_traces(path: Path) -> None:
-    file, findings = read_trace(path.read_text())
+    parsed = read_file(path, TRACE_FILE)
 
-    assert findings == ()
-    assert file is not None
+    assert parsed.value is not None, parsed.findings
+    assert tuple(check(parsed.value)) == ()
 
 
 def test_a_pool_and_a_catalogue_of_ones_own_are_used(small: Path, tmp_path: Path) -> None:
@@ -83,24 +84,24 @@ def test_a_pool_and_a_catalogue_of_ones_own_are_used(small: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("duration: 90m", "", "duration: error HK3S-E104: the key 'duration' is missing"),
-        ("duration: 90m", "duration: 90", "duration: error HK3S-E105"),
-        ("duration: 90m", "duration: 600h", "duration: error HK3S-E105"),
+        ("duration: 90m", "", "error HK3S-E104: duration: the key 'duration' is missing"),
+        ("duration: 90m", "duration: 90", "error HK3S-E105: duration: "),
+        ("duration: 90m", "duration: 600h", "error HK3S-E105: duration: "),
         ("count: 3", "cuont: 3", "did you mean count?"),
-        ("count: 3", "count: -3", "workloads[0].replicas[0].count: error HK3S-E105"),
-        ("at: 0, count", "at: 2h, count", "workloads[0].replicas[0].at: error HK3S-E107"),
-        ("cpu: 500m", "cpu: lots", "workloads[0].requests: error HK3S-E108: cpu: "),
+        ("count: 3", "count: -3", "error HK3S-E105: workloads[0].replicas[0].count: "),
+        ("at: 0, count", "at: 2h, count", "error HK3S-E107: workloads[0].replicas[0].at: "),
+        ("cpu: 500m", "cpu: lots", "error HK3S-E108: workloads[0].requests: cpu: "),
         ("requests: {cpu: 500m, memory: 1Gi}", "", "needs either requests or template"),
-        ('"cx*/*"', '"cz*/*"', "stock[0].offering: error HK3S-E109"),
+        ('"cx*/*"', '"cz*/*"', "error HK3S-E109: stock[0].offering: "),
         (
             "replicas:",
             "pdb: {maxUnavailable: some}\n    replicas:",
-            "workloads[0].pdb: error HK3S-E105",
+            "error HK3S-E105: workloads[0].pdb: ",
         ),
         ("replicas:", "pdb: {}\n    replicas:", "needs either minAvailable or maxUnavailable"),
-        ("max: 60s", "max: 6s", "join: error HK3S-E105: max must not be below min"),
-        ("name: web", "name: Web", "workloads[0].name: error HK3S-E105"),
-        ("workloads:", "workloads: [", "(whole file): error HK3S-E102: is not YAML"),
+        ("max: 60s", "max: 6s", "error HK3S-E105: join: max must not be below min"),
+        ("name: web", "name: Web", "error HK3S-E105: workloads[0].name: "),
+        ("workloads:", "workloads: [", "error HK3S-E102: is not YAML"),
     ],
 )
 def test_a_problem_has_a_place_a_code_and_a_fix(small: Path, old: str, new: str, told: str) -> None:
@@ -131,14 +132,14 @@ def test_templates_are_judged_as_pods(small: Path) -> None:
     code, _, err = run("-f", str(small))
 
     assert code == 2
-    assert "workloads[0].template: error HK3S-E108: volumes are not simulated" in err
+    assert "error HK3S-E108: workloads[0].template: volumes are not simulated" in err
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     code, _, err = run("-f", str(tmp_path / "none.yaml"))
 
     assert code == 2
-    assert "none.yaml: (whole file): error HK3S-E101: cannot be read" in err
+    assert "none.yaml:1:1: error HK3S-E101: cannot be read" in err
 
 
 def test_help_shows_examples() -> None:
