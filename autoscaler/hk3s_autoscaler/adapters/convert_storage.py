@@ -1,6 +1,6 @@
 """Volumes, claims and storage classes to facts. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import cast, get_args
 
 from hk3s_autoscaler.adapters.convert import key
@@ -8,10 +8,19 @@ from hk3s_autoscaler.model import quantity
 from hk3s_autoscaler.model.pod import PodKey
 from hk3s_autoscaler.model.selectors import NodeTerm, Operator, Requirement
 from hk3s_autoscaler.model.volumes import Claim, StorageClass, Volume
+from hk3s_autoscaler.scheduling.volumes import both
 from hk3s_kube import objects
 
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
 """Where kube-scheduler wants a volume that is being made; on the claim."""
+
+_ZONES = {
+    "topology.kubernetes.io/zone": "topology.kubernetes.io/zone",
+    "topology.kubernetes.io/region": "topology.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/zone": "topology.kubernetes.io/zone",
+    "failure-domain.beta.kubernetes.io/region": "topology.kubernetes.io/region",
+}
+"""Labels of volumes that kube-scheduler compares with those of nodes, old names with new ones."""
 
 
 def claim(item: objects.PersistentVolumeClaim) -> Claim:
@@ -34,7 +43,10 @@ def volume(item: objects.PersistentVolume) -> Volume:
     holder = spec.claim_ref
     return Volume(
         name=item.metadata.name,
-        terms=None if affinity is None else tuple(_terms(affinity.node_selector_terms)),
+        terms=both(
+            None if affinity is None else tuple(_terms(affinity.node_selector_terms)),
+            _zone_terms(item.metadata.labels),
+        ),
         driver=spec.csi.driver if spec.csi is not None else "",
         storage_class=spec.storage_class_name,
         claim=PodKey(holder.namespace, holder.name) if holder is not None else None,
@@ -69,6 +81,22 @@ def limits(item: objects.CsiNode) -> Iterator[tuple[str, str, int]]:
     for driver in item.spec.drivers:
         if driver.allocatable is not None and driver.allocatable.count is not None:
             yield item.metadata.name, driver.name, driver.allocatable.count
+
+
+def _zone_terms(found: Mapping[str, str]) -> tuple[NodeTerm, ...] | None:
+    """Nodes that a volume's own labels allow, as the VolumeZone plugin has it.
+
+    A label may name several zones, joined by `__`; nodes without any such label are all right.
+    """
+    wanted = tuple(
+        Requirement(key=key, operator="In", values=tuple(sorted(found[label].split("__"))))
+        for label, key in _ZONES.items()
+        if label in found
+    )
+    if not wanted:
+        return None
+    nowhere = tuple(Requirement(key=label, operator="DoesNotExist") for label in _ZONES)
+    return NodeTerm(expressions=wanted), NodeTerm(expressions=nowhere)
 
 
 def _terms(terms: Iterable[objects.NodeSelectorTerm]) -> Iterator[NodeTerm]:

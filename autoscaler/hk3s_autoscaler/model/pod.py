@@ -58,6 +58,8 @@ class PodSpec:
     containers (sidecars in both), plus overhead, plus one pod.
     `affinity_terms` are the required node affinity: alternatives, any of which is enough; `None`
     means that there is no such rule, an empty tuple that no node can ever match.
+    `volume_terms` are the nodes that reach its volumes, in the same form; unlike node affinity they
+    do not narrow the domains of a topology spread.
     `relations` must hold between the pod and others; `preferences` are wishes.
     `claims` are the volumes that are claimed, as (volume, claim), with no claim's name for a
     generic ephemeral volume.
@@ -68,6 +70,7 @@ class PodSpec:
     requests: Resources
     node_selector: tuple[tuple[str, str], ...] = ()
     affinity_terms: tuple[NodeTerm, ...] | None = None
+    volume_terms: tuple[NodeTerm, ...] | None = None
     tolerations: tuple[Toleration, ...] = ()
     host_ports: tuple[tuple[str, str, int], ...] = ()
     priority: int = 0

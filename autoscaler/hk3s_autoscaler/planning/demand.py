@@ -87,7 +87,12 @@ class Demand:
         found: dict[object, dict[Resources, list[int]]] = {}
         for index, c in enumerate(self.classes):
             spec = c.spec
-            rules = (spec.node_selector, spec.affinity_terms, spec.tolerations)
+            rules = (
+                spec.node_selector,
+                spec.affinity_terms,
+                spec.volume_terms,
+                spec.tolerations,
+            )
             found.setdefault(rules, {}).setdefault(spec.requests, []).append(index)
         return tuple(
             (

@@ -45,10 +45,9 @@ class Growth:
 def plan_scale_up(world: World, *, doomed: Iterable[str]) -> Growth:
     """Serve the pending pods; `doomed` names workers that this plan deletes."""
     gone = frozenset(doomed)
-    volumes = Attachments(world, pending(world))
-    waiting = volumes.pods
+    volumes = Attachments(world, pending(world), capacity(world, gone), offers(world))
+    waiting, room, sale = volumes.pods, volumes.room, volumes.sale
     judged = [pod for pod in waiting if not pod.spec.unsupported]
-    room, sale = volumes.on(capacity(world, gone)), volumes.of(offers(world))
     ceilings = limits(world)
     slots = (*room.ready, *room.coming)
     ties = bonds(world, judged, gone)

@@ -66,6 +66,9 @@ def mismatch_of_labels(spec: PodSpec, name: str, labels: Mapping[str, str]) -> s
     terms = spec.affinity_terms
     if terms is not None and not any(t.matches(name, labels) for t in terms):
         return "required node affinity does not match"
+    reached = spec.volume_terms
+    if reached is not None and not any(t.matches(name, labels) for t in reached):
+        return "its volumes cannot be reached from there"
     return ""
 
 

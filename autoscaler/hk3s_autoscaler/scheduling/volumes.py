@@ -5,7 +5,7 @@ The meaning is that of kube-scheduler's VolumeBinding, VolumeRestrictions and No
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from hk3s_autoscaler.model.pod import Pod, PodKey, PodSpec
@@ -16,12 +16,28 @@ from hk3s_autoscaler.model.volumes import Claim, Storage, StorageClass, Volume
 ATTACHABLE = "attachable-volumes-csi-"
 """Prefix of the resource that stands for the volumes of a driver that a node takes."""
 
-_ONE_POD = "ReadWriteOncePod"
+ONE_POD = "ReadWriteOncePod"
 _Terms = tuple[NodeTerm, ...]
 
 
 class _Unplaceable(Exception):
     """No node can take the pod as things stand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What was decided ahead for one claim: where its volume will be, and who attaches it.
+
+    `only` is the one pod that may have it, `problem` why nobody can.
+    """
+
+    terms: _Terms | None = None
+    driver: str | None = None
+    only: PodKey | None = None
+    problem: str = ""
+
+
+_UNDECIDED = Choice()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +46,7 @@ class Volumes:
 
     storage: Storage
     users: Sequence[Pod] = ()
+    choices: Mapping[PodKey, Choice] = field(default_factory=dict)
 
     @cached_property
     def _claims(self) -> Mapping[PodKey, Claim]:
@@ -47,6 +64,14 @@ class Volumes:
     def _in_use(self) -> frozenset[PodKey]:
         return frozenset(key for pod in self.users for key in claims_of(pod))
 
+    def claim(self, key: PodKey) -> Claim | None:
+        """Return a claim by its name."""
+        return self._claims.get(key)
+
+    def storage_class(self, name: str) -> StorageClass | None:
+        """Return a class by its name."""
+        return self._classes.get(name)
+
     def resolved(self, pod: Pod) -> Pod:
         """Return a pod whose spec says itself what its volumes demand of a node.
 
@@ -54,10 +79,10 @@ class Volumes:
         """
         if not pod.spec.claims:
             return pod
-        terms, attached = pod.spec.affinity_terms, Counter[str]()
+        terms, attached = pod.spec.volume_terms, Counter[str]()
         try:
             for key in dict.fromkeys(claims_of(pod)):
-                allowed, driver = self._rule(key)
+                allowed, driver = self._rule(key, pod)
                 terms = both(terms, allowed)
                 attached[driver] += 1
         except _Unplaceable as problem:
@@ -67,7 +92,7 @@ class Volumes:
             extended=tuple(sorted((f"{ATTACHABLE}{name}", n) for name, n in attached.items()))
         )
         requests = pod.spec.requests + extra
-        spec = replace(pod.spec, claims=(), affinity_terms=terms, requests=requests)
+        spec = replace(pod.spec, claims=(), volume_terms=terms, requests=requests)
         return replace(pod, spec=spec)
 
     def attached(self, pods: Iterable[Pod]) -> Counter[str]:
@@ -80,12 +105,13 @@ class Volumes:
         }
         return Counter(driver for _, driver in volumes if driver)
 
-    def _rule(self, key: PodKey) -> tuple[_Terms | None, str]:
+    def _rule(self, key: PodKey, pod: Pod) -> tuple[_Terms | None, str]:
         """Nodes for a claim (`None`: any), and the driver that attaches its volume."""
         claim = self._claims.get(key)
         if claim is None:
             raise _Unplaceable(f"claim {key} does not exist")
-        if _ONE_POD in claim.modes and key in self._in_use:
+        choice = self.choices.get(key, _UNDECIDED)
+        if ONE_POD in claim.modes and (key in self._in_use or choice.only not in (None, pod.key)):
             raise _Unplaceable(f"claim {key} is for one pod, and another has it")
         if claim.volume:
             volume = self._volumes.get(claim.volume)
@@ -97,6 +123,10 @@ class Volumes:
             raise _Unplaceable(f"claim {key} has no StorageClass")
         if not kind.waits:
             raise _Unplaceable(f"claim {key} is not bound yet")
+        if choice.problem:
+            raise _Unplaceable(choice.problem)
+        if choice.driver is not None:
+            return choice.terms, choice.driver
         return self._unbound(claim, kind)
 
     def _unbound(self, claim: Claim, kind: StorageClass) -> tuple[_Terms | None, str]:
@@ -104,7 +134,7 @@ class Volumes:
         if claim.node:
             chosen = Requirement(key="metadata.name", operator="In", values=(claim.node,))
             return (NodeTerm(fields=(chosen,)),), kind.provisioner
-        fitting = [volume for volume in self.storage.volumes if _suits(volume, claim)]
+        fitting = [volume for volume in self.storage.volumes if suits(volume, claim)]
         allowed = [volume.terms for volume in fitting]
         if kind.makes_volumes:
             allowed.append(kind.terms)
@@ -136,13 +166,19 @@ def both(left: _Terms | None, right: _Terms | None) -> _Terms | None:
     )
 
 
-def _suits(volume: Volume, claim: Claim) -> bool:
+def suits(volume: Volume, claim: Claim) -> bool:
+    """Whether kube-scheduler would bind a claim to a volume, were it in reach."""
     return (
         volume.claim in (None, claim.key)
         and volume.storage_class == claim.storage_class
         and volume.bytes >= claim.bytes
         and set(claim.modes) <= set(volume.modes)
     )
+
+
+def reaches(volume: Volume, name: str, labels: Mapping[str, str]) -> bool:
+    """Whether a node of that name with those labels reaches a volume."""
+    return volume.terms is None or any(term.matches(name, labels) for term in volume.terms)
 
 
 def _with_problem(spec: PodSpec, problem: str) -> PodSpec:

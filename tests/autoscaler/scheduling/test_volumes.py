@@ -37,7 +37,7 @@ def resolved(storage: Storage, users: tuple[Pod, ...] = ()) -> Pod:
 def test_a_bound_volume_ties_its_pod_to_where_it_is_and_is_attached() -> None:
     spec = resolved(Storage(claims=(BOUND,), volumes=(VOLUME,), classes=(HCLOUD,))).spec
 
-    assert spec.affinity_terms == (within("fsn1"),)
+    assert spec.volume_terms == (within("fsn1"),)
     assert spec.requests.extended == ((f"{ATTACHABLE}{DRIVER}", 1),)
     assert spec.unsupported == ()
 
@@ -47,7 +47,7 @@ def test_a_volume_that_waits_for_its_first_pod_may_be_made_anywhere() -> None:
 
     spec = resolved(Storage(claims=(claim,), classes=(HCLOUD,))).spec
 
-    assert spec.affinity_terms is None
+    assert spec.volume_terms is None
     assert spec.requests.extended == ((f"{ATTACHABLE}{DRIVER}", 1),)
 
 
@@ -59,10 +59,10 @@ def test_allowed_topologies_and_a_chosen_node_bind() -> None:
     somewhere = resolved(Storage(claims=(claim,), classes=(narrow,))).spec
     there = resolved(Storage(claims=(chosen,), classes=(HCLOUD,))).spec
 
-    assert somewhere.affinity_terms == (within("hel1"),)
-    assert there.affinity_terms is not None
-    assert there.affinity_terms[0].matches("n-1", {})
-    assert not there.affinity_terms[0].matches("n-2", {})
+    assert somewhere.volume_terms == (within("hel1"),)
+    assert there.volume_terms is not None
+    assert there.volume_terms[0].matches("n-1", {})
+    assert not there.volume_terms[0].matches("n-2", {})
 
 
 def test_local_volumes_that_are_free_and_large_enough_are_the_choice() -> None:
@@ -79,7 +79,7 @@ def test_local_volumes_that_are_free_and_large_enough_are_the_choice() -> None:
 
     spec = resolved(Storage(claims=(claim,), volumes=(free, small, taken), classes=(LOCAL,))).spec
 
-    assert spec.affinity_terms == free.terms
+    assert spec.volume_terms == free.terms
     assert spec.requests.extended == ()
 
 

@@ -1,0 +1,152 @@
+"""Claims that pending pods compete for, or share: which volume is whose, before packing.
+
+kube-scheduler decides when it binds a pod. A plan for many pods has to know before: a volume that
+was made by hand serves one claim, and where a shared claim's volume is made all its pods must go.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hk3s_autoscaler.model.pod import Pod, PodKey
+from hk3s_autoscaler.model.selectors import NodeTerm, Requirement
+from hk3s_autoscaler.model.volumes import HCLOUD_DRIVER, Claim, StorageClass, Volume
+from hk3s_autoscaler.scheduling.place import CSI_LOCATION_LABEL, Place, mismatch
+from hk3s_autoscaler.scheduling.volumes import ONE_POD, Choice, Volumes, claims_of, reaches, suits
+
+_FREE = "free-volumes-"
+"""Prefix of the resource that stands for volumes made by hand that a node reaches alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shelf:
+    """Free volumes of a class that suit claims of at least this size, each on one node."""
+
+    resource: str
+    storage_class: str
+    modes: tuple[str, ...]
+    bytes: int
+    volumes: tuple[Volume, ...]
+
+    def on(self, place: Place) -> int:
+        """How many of them a place reaches."""
+        return sum(reaches(volume, place.name, place.labels) for volume in self.volumes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dealt:
+    """What was decided: `choices` for single claims, and `shelves` that the others draw from."""
+
+    choices: Mapping[PodKey, Choice] = field(default_factory=dict)
+    shelves: tuple[Shelf, ...] = ()
+
+
+NOTHING_DEALT = Dealt()
+
+
+def deal(known: Volumes, pods: Sequence[Pod], places: Sequence[Place]) -> Dealt:
+    """Decide for the claims of pending pods; `places` are nodes, and what may be bought."""
+    return _Dealing(known, pods, places).run()
+
+
+class _Dealing:
+    def __init__(self, known: Volumes, pods: Sequence[Pod], places: Sequence[Place]) -> None:
+        self._known = known
+        self._places = places
+        self._choices: dict[PodKey, Choice] = {}
+        self._users: dict[PodKey, list[Pod]] = {}
+        for pod in sorted(pods, key=lambda p: -p.spec.priority):
+            for key in dict.fromkeys(claims_of(pod)):
+                self._users.setdefault(key, []).append(pod)
+        self._gone: set[str] = set()
+
+    def run(self) -> Dealt:
+        by_hand: dict[str, list[Claim]] = {}
+        for key, users in self._users.items():
+            claim = self._known.claim(key)
+            if claim is None:
+                continue
+            if ONE_POD in claim.modes and len(users) > 1:
+                self._reserve(claim, users)
+            kind = self._known.storage_class(claim.storage_class)
+            if claim.volume or claim.node or kind is None or not kind.waits:
+                continue
+            if not kind.makes_volumes:
+                by_hand.setdefault(kind.name, []).append(claim)
+            elif len(users) > 1 and kind.provisioner == HCLOUD_DRIVER:
+                self._choose_home(claim, kind, users)
+        shelves = [shelf for name in by_hand for shelf in self._share_out(name, by_hand[name])]
+        return Dealt(choices=self._choices, shelves=tuple(shelves))
+
+    def _reserve(self, claim: Claim, users: Sequence[Pod]) -> None:
+        """A claim for one pod goes to the first that anything would take in."""
+        able = [pod for pod in users if any(_could_be(pod, place) for place in self._places)]
+        self._choices[claim.key] = Choice(only=(able or users)[0].key)
+
+    def _choose_home(self, claim: Claim, kind: StorageClass, users: Sequence[Pod]) -> None:
+        """Make a volume that pods share where most of them may run."""
+        votes: Counter[str] = Counter()
+        for place in self._places:
+            home = place.labels.get(CSI_LOCATION_LABEL)
+            if home is not None and (
+                kind.terms is None or any(t.matches(place.name, place.labels) for t in kind.terms)
+            ):
+                able = sum(_could_be(pod, place) for pod in users)
+                votes[home] = max(votes[home], able)
+        if votes:
+            home = min(votes, key=lambda name: (-votes[name], name))
+            here = Requirement(key=CSI_LOCATION_LABEL, operator="In", values=(home,))
+            only = self._choices[claim.key].only if claim.key in self._choices else None
+            terms = (NodeTerm(expressions=(here,)),)
+            self._choices[claim.key] = Choice(terms=terms, driver=kind.provisioner, only=only)
+
+    def _share_out(self, kind: str, claims: Sequence[Claim]) -> Iterator[Shelf]:
+        free = [v for v in self._known.storage.volumes if v.storage_class == kind and not v.claim]
+        shared = [claim for claim in claims if len(self._users[claim.key]) > 1]
+        wide = any(self._reach(volume) > 1 for volume in free)
+        for claim in claims if wide else shared:
+            self._give(claim, free)
+        if wide:
+            return
+        single = [claim for claim in claims if claim not in shared]
+        for modes, size in sorted({(claim.modes, claim.bytes) for claim in single}):
+            fitting = [
+                volume
+                for volume in free
+                if volume.name not in self._gone
+                and volume.bytes >= size
+                and set(modes) <= set(volume.modes)
+            ]
+            yield Shelf(
+                resource=f"{_FREE}{kind}-{'-'.join(modes)}-{size}",
+                storage_class=kind,
+                modes=modes,
+                bytes=size,
+                volumes=tuple(fitting),
+            )
+
+    def _give(self, claim: Claim, free: Iterable[Volume]) -> None:
+        """Let a claim have the smallest volume that suits, where its pods may run if possible."""
+        fitting = [v for v in free if v.name not in self._gone and suits(v, claim)]
+        users = self._users[claim.key]
+        only = self._choices[claim.key].only if claim.key in self._choices else None
+        if not fitting:
+            problem = f"claim {claim.key} finds no free volume of class {claim.storage_class}"
+            self._choices[claim.key] = Choice(problem=problem)
+            return
+        given = min(fitting, key=lambda v: (not self._useful(v, users), v.bytes, v.name))
+        self._gone.add(given.name)
+        self._choices[claim.key] = Choice(terms=given.terms, driver=given.driver, only=only)
+
+    def _useful(self, volume: Volume, users: Sequence[Pod]) -> bool:
+        return any(
+            reaches(volume, place.name, place.labels) and any(_could_be(p, place) for p in users)
+            for place in self._places
+        )
+
+    def _reach(self, volume: Volume) -> int:
+        return sum(reaches(volume, place.name, place.labels) for place in self._places)
+
+
+def _could_be(pod: Pod, place: Place) -> bool:
+    return not mismatch(pod.spec, place) and pod.spec.requests.fits(place.room)
