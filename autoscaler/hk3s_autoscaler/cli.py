@@ -11,7 +11,6 @@ from typing import Annotated, Literal, NoReturn
 import typer
 
 from hk3s_autoscaler import config as config_file
-from hk3s_autoscaler import offline, offline_simulate
 from hk3s_autoscaler.adapters.clock import SystemClock
 from hk3s_autoscaler.adapters.cluster import REPORT_NAME
 from hk3s_autoscaler.daemon import log
@@ -20,7 +19,9 @@ from hk3s_autoscaler.daemon.http import Binding
 from hk3s_autoscaler.daemon.run import run_until_signal
 from hk3s_autoscaler.daemon.wiring import Settings, assemble, connect
 from hk3s_autoscaler.exact.packer import ExactUnavailable
-from hk3s_autoscaler.offline_input import OfflineError, Question
+from hk3s_autoscaler.offline import plan as pricing
+from hk3s_autoscaler.offline import simulate as playing
+from hk3s_autoscaler.offline.input import OfflineError, Question
 from hk3s_autoscaler.ports import PortError
 from hk3s_autoscaler.simulation.picture import draw
 from hk3s_kube.client import ConfigurationInvalid
@@ -169,14 +170,14 @@ def plan(
     )
     clock = SystemClock()
     try:
-        answer = offline.plan_command_core(
+        answer = pricing.plan_command_core(
             question, now=clock.now(), monotonic=clock.monotonic, exact=exact
         )
     except OfflineError as error:
         _fail(str(error), BAD_INPUT)
     except ExactUnavailable as error:
         _fail(str(error), BAD_INPUT)
-    typer.echo(offline.render_json(answer) if output == "json" else offline.render_text(answer))
+    typer.echo(pricing.render_json(answer) if output == "json" else pricing.render_text(answer))
 
 
 @app.command(
@@ -218,7 +219,7 @@ def simulate(
         ignore_stock=ignore_stock,
     )
     try:
-        played = offline_simulate.simulate_command_core(question, seed=seed)
+        played = playing.simulate_command_core(question, seed=seed)
     except OfflineError as error:
         _fail(str(error), BAD_INPUT)
     if svg is not None:
@@ -226,7 +227,7 @@ def simulate(
             svg.write_text(draw(played.result), encoding="utf-8")
         except OSError as error:
             _fail(f"{svg}: cannot be written: {error.strerror}", FAILED)
-    render = offline_simulate.render_json if output == "json" else offline_simulate.render_text
+    render = playing.render_json if output == "json" else playing.render_text
     typer.echo(render(played))
 
 

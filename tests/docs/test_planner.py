@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hk3s_autoscaler.cli import app
-from hk3s_autoscaler.offline_findings import TRACE_FILE, check
+from hk3s_autoscaler.offline.trace_check import TRACE_FILE, check
 from hk3s_autoscaler.planning.reasons import Code
 from hk3s_findings.reading import parse
 
@@ -84,7 +84,7 @@ def test_every_page_and_example_that_is_named_exists() -> None:
 
 
 def test_the_codes_of_the_page_are_those_of_the_code() -> None:
-    files = (ROOT / "autoscaler/hk3s_autoscaler").rglob("offline*.py")
+    files = (ROOT / "autoscaler/hk3s_autoscaler/offline").glob("*.py")
     used = set(re.findall(r"HK3S-E1\d\d", "".join(path.read_text() for path in files)))
 
     assert len(used) >= 12

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hk3s_autoscaler.offline import Answer, plan_command_core, render_json, render_text
-from hk3s_autoscaler.offline_input import OfflineError, Question
+from hk3s_autoscaler.offline.input import OfflineError, Question
+from hk3s_autoscaler.offline.plan import Answer, plan_command_core, render_json, render_text
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 GIB = 1 << 30
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def workload(replicas: int = 8, cpu: str = "900m", memory: str = "1Gi") -> str:

@@ -16,7 +16,7 @@ from hk3s_autoscaler.model.manifests import Problem, Workload, objects, read
 from hk3s_autoscaler.model.nodepool import NodePool, TypeFilter
 from hk3s_autoscaler.model.offering import Architecture, Offering
 from hk3s_autoscaler.model.volumes import NO_STORAGE, Storage
-from hk3s_autoscaler.offline_storage import with_storage
+from hk3s_autoscaler.offline.storage import with_storage
 from hk3s_data import catalog as bundled_catalog
 from hk3s_findings.finding import Finding, Report, as_text, report
 from hk3s_findings.located import EMPTY, Document, MalformedYaml, read_all, values

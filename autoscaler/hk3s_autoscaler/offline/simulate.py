@@ -8,9 +8,9 @@ from datetime import timedelta
 from fnmatch import fnmatchcase
 
 from hk3s_autoscaler.model.snapshot import PlanConfig
-from hk3s_autoscaler.offline_findings import TRACE_FILE, check
-from hk3s_autoscaler.offline_input import NO_SUCH_OFFERING, OfflineError, Question, read_sale
-from hk3s_autoscaler.offline_trace import TraceFile, trace_of
+from hk3s_autoscaler.offline.input import NO_SUCH_OFFERING, OfflineError, Question, read_sale
+from hk3s_autoscaler.offline.trace_check import TRACE_FILE, check
+from hk3s_autoscaler.offline.trace_file import TraceFile, trace_of
 from hk3s_autoscaler.simulation.result import Result
 from hk3s_autoscaler.simulation.run import simulate
 from hk3s_autoscaler.simulation.trace import Market

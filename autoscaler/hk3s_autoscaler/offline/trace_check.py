@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from pydantic_core import ErrorDetails
 
-from hk3s_autoscaler.offline_input import MALFORMED, NO_POD, UNREADABLE, WRONG
-from hk3s_autoscaler.offline_trace import (
+from hk3s_autoscaler.offline.input import MALFORMED, NO_POD, UNREADABLE, WRONG
+from hk3s_autoscaler.offline.trace_file import (
     DaemonSetSection,
     PodProblem,
     PodsSection,

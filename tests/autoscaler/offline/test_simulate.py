@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hk3s_autoscaler.cli import app
-from hk3s_autoscaler.offline_findings import TRACE_FILE, check
+from hk3s_autoscaler.offline.trace_check import TRACE_FILE, check
 from hk3s_findings.reading import read_file
 
 ROOT = Path(__file__).parents[3]
