@@ -125,7 +125,7 @@ def _names(given: list[str] | None) -> tuple[str, ...]:
 
 @app.command(
     epilog="Examples: hk3s-autoscaler plan -f pods.yaml;"
-    " kubectl get pods -A -o yaml | hk3s-autoscaler plan -f /dev/stdin --location fsn1 -o json",
+    " kubectl get pods -A -o json | hk3s-autoscaler plan -f /dev/stdin --location fsn1 -o json",
 )
 def plan(
     *,
