@@ -21,7 +21,7 @@ from hk3s_autoscaler.daemon.wiring import Settings, assemble, connect
 from hk3s_autoscaler.exact.packer import ExactUnavailable
 from hk3s_autoscaler.offline import plan as pricing
 from hk3s_autoscaler.offline import simulate as playing
-from hk3s_autoscaler.offline.input import OfflineError, Question
+from hk3s_autoscaler.offline.question import OfflineError, Question
 from hk3s_autoscaler.ports import PortError
 from hk3s_autoscaler.simulation.picture import draw
 from hk3s_kube.client import ConfigurationInvalid
@@ -133,7 +133,8 @@ def plan(
         Path, typer.Option("--filename", "-f", help="Pods, Deployments, Jobs and the like.")
     ],
     nodepools: Annotated[
-        Path | None, typer.Option(help="NodePools; default: one pool that takes every type.")
+        Path | None,
+        typer.Option(help="NodePools or a cluster.yaml; default: one pool of every type."),
     ] = None,
     catalog: Annotated[
         Path | None,
@@ -188,7 +189,8 @@ def simulate(
     *,
     trace: Annotated[Path, typer.Option("--filename", "-f", help="Workloads and stock over time.")],
     nodepools: Annotated[
-        Path | None, typer.Option(help="NodePools; default: one pool that takes every type.")
+        Path | None,
+        typer.Option(help="NodePools or a cluster.yaml; default: one pool of every type."),
     ] = None,
     catalog: Annotated[
         Path | None,

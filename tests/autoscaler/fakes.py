@@ -351,15 +351,21 @@ class FakeCluster(_Faulty):
         self._enter("revoke_join_token")
         self.tokens.pop(server_name, None)
 
-    async def open_node(self, node: str, pods: tuple[Pod, ...]) -> int:
-        self._enter("open_node")
+    async def invite_pods(self, node: str, pods: tuple[Pod, ...], since: datetime) -> int:
+        self._enter("invite_pods")
         self._check_leader()
         taken = [pod for pod in pods if pod.key in self.pod_objects and not pod.node]
         for pod in taken:
-            self.pod_objects[pod.key] = replace(pod, nominated_node=node)
+            invited = (*pod.invited_to, *({node} - set(pod.invited_to)))
+            self.pod_objects[pod.key] = replace(pod, nominated_node=node, invited_to=invited)
+        self._change(node, opening_since=since)
+        return len(taken)
+
+    async def open_node(self, node: str) -> None:
+        self._enter("open_node")
+        self._check_leader()
         taints = self.node_objects[node].taints
         self._change(node, taints=tuple(t for t in taints if t.key != STARTING_TAINT))
-        return len(taken)
 
     async def mark_unneeded(self, node: str, since: datetime | None) -> None:
         self._enter("mark_unneeded")

@@ -10,7 +10,9 @@ from datetime import datetime
 from hk3s_autoscaler.exact.packer import ExactPacker
 from hk3s_autoscaler.model.resources import Resources
 from hk3s_autoscaler.model.snapshot import PlanConfig, Snapshot
-from hk3s_autoscaler.offline.input import UNLIMITED, Question, read_input
+from hk3s_autoscaler.offline.input import read_input
+from hk3s_autoscaler.offline.pools import UNLIMITED
+from hk3s_autoscaler.offline.question import Question
 from hk3s_autoscaler.planning.actions import CreateServer
 from hk3s_autoscaler.planning.lower_bound import lower_bound
 from hk3s_autoscaler.planning.packing import pack

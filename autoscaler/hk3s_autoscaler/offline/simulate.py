@@ -8,7 +8,8 @@ from datetime import timedelta
 from fnmatch import fnmatchcase
 
 from hk3s_autoscaler.model.snapshot import PlanConfig
-from hk3s_autoscaler.offline.input import NO_SUCH_OFFERING, OfflineError, Question, read_sale
+from hk3s_autoscaler.offline.input import read_sale
+from hk3s_autoscaler.offline.question import NO_SUCH_OFFERING, OfflineError, Question
 from hk3s_autoscaler.offline.trace_check import TRACE_FILE, check
 from hk3s_autoscaler.offline.trace_file import TraceFile, trace_of
 from hk3s_autoscaler.simulation.result import Result

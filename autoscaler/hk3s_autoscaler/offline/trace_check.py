@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from pydantic_core import ErrorDetails
 
-from hk3s_autoscaler.offline.input import MALFORMED, NO_POD, UNREADABLE, WRONG
+from hk3s_autoscaler.offline.question import MALFORMED, NO_POD, UNREADABLE, WRONG
 from hk3s_autoscaler.offline.trace_file import (
     DaemonSetSection,
     PodProblem,

@@ -33,6 +33,7 @@ WRITES = frozenset(
         "delete_server",
         "create_join_token",
         "revoke_join_token",
+        "invite_pods",
         "open_node",
         "mark_unneeded",
         "mark_replacing",
@@ -257,17 +258,18 @@ class Realm:
         # As kube-scheduler: room that a pod is nominated to is taken for the others.
         pods = self.cluster.pod_objects.items()
         for key, pod in sorted(pods, key=lambda item: not item[1].nominated_node):
-            nodes = [n for n in self.cluster.node_objects.values() if self._takes(n.name)]
+            nodes = [n for n in self.cluster.node_objects.values() if self._takes(n.name, pod)]
             if not pod.node and nodes:
                 wanted = next((n for n in nodes if n.name == pod.nominated_node), nodes[0])
                 self.cluster.pod_objects[key] = replace(
                     pod, node=wanted.name, phase="Running", unschedulable_since=None
                 )
 
-    def _takes(self, name: str) -> bool:
+    def _takes(self, name: str, pod: Pod) -> bool:
         node = self.cluster.node_objects[name]
-        bound = sum(pod.node == name for pod in self.cluster.pod_objects.values())
-        return node.ready and not node.unschedulable and not node.taints and bound < ROOM
+        bound = sum(other.node == name for other in self.cluster.pod_objects.values())
+        is_let_in = not node.taints or name in pod.invited_to
+        return node.ready and not node.unschedulable and is_let_in and bound < ROOM
 
     def _add_pod(self, name: str) -> None:
         now = self.world.clock.now()

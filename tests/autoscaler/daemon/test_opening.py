@@ -1,4 +1,4 @@
-"""New nodes go into service: pods are nominated first, then the starting taint goes."""
+"""New nodes go into service: pods planned for them are let in first, then the taint goes."""
 
 from dataclasses import replace
 
@@ -9,33 +9,42 @@ from autoscaler.daemon.mortal import Fate, Realm
 from autoscaler.daemon.world import World
 from hk3s_autoscaler.model.node import STARTING_TAINT
 from hk3s_autoscaler.model.pod import PodKey, Taint
-from hk3s_autoscaler.planning.actions import OpenNode
+from hk3s_autoscaler.planning.actions import InvitePods, OpenNode
 from hk3s_autoscaler.planning.reasons import Code, Reason
 from hk3s_autoscaler.ports import Changed, Unavailable
 
+REASON = Reason(Code.JOINED, "it is Ready")
 STARTING = (Taint(key=STARTING_TAINT, value="", effect="NoSchedule"),)
 
 
 @pytest.fixture
 def world() -> World:
-    """A node that waits to be opened for one pod."""
+    """A node that waits to be opened, and a pod that waits for it."""
     world = World()
     world.cloud.add(fakes.server("demo-workers-a"))
     world.cluster.add(
         replace(fakes.node("demo-workers-a"), taints=STARTING), fakes.pod(unschedulable=True)
     )
-    pods = (PodKey("default", "web-1"), PodKey("default", "gone"))
-    reason = Reason(Code.JOINED, "it is Ready")
-    world.do(OpenNode(node="demo-workers-a", pods=pods, reason=reason))
+    world.do(OpenNode(node="demo-workers-a", reason=REASON))
     return world
 
 
-async def test_pods_are_nominated_and_the_node_is_opened(world: World) -> None:
+async def test_a_node_is_opened(world: World) -> None:
     await world.turn()
 
     assert world.cluster.node_objects["demo-workers-a"].taints == ()
+
+
+async def test_pods_are_let_in_while_the_node_is_closed(world: World) -> None:
+    pods = (PodKey("default", "web-1"), PodKey("default", "gone"))
+    world.do(InvitePods(node="demo-workers-a", pods=pods, reason=REASON))
+
+    await world.turn()
+
+    node = world.cluster.node_objects["demo-workers-a"]
     (pod,) = world.cluster.pod_objects.values()
-    assert pod.nominated_node == "demo-workers-a"
+    assert (pod.nominated_node, pod.invited_to) == ("demo-workers-a", ("demo-workers-a",))
+    assert (node.taints, node.opening_since) == (STARTING, world.clock.now())
 
 
 async def test_a_node_that_is_gone_is_no_failure(world: World) -> None:
@@ -65,14 +74,15 @@ async def test_without_the_lease_the_taint_stays(world: World) -> None:
     assert world.cluster.node_objects["demo-workers-a"].taints == STARTING
 
 
+@pytest.mark.parametrize("call", ["invite_pods", "open_node"])
 @pytest.mark.parametrize("fate", ["before", "after", "lost"])
-async def test_a_crash_around_the_opening_leaves_no_node_closed(fate: Fate) -> None:
+async def test_a_crash_around_the_opening_leaves_no_node_closed(fate: Fate, call: str) -> None:
     plain = Realm()
     await plain.begin()
     plain.ask(4)
     await plain.live(16)
     await plain.end()
-    realm = Realm(fates={plain.calls.index("open_node"): fate})
+    realm = Realm(fates={plain.calls.index(call): fate})
     await realm.begin()
     realm.ask(4)
     await realm.live(20)

@@ -4,11 +4,13 @@ Everything of a case carries its number: labels, namespaces and node names of di
 meet, so that many can live on one control plane.
 """
 
+import copy
 import random
 from dataclasses import dataclass, field
 from typing import Any
 
 from autoscaler import builders
+from autoscaler.differential import storage
 from hk3s_autoscaler.model.nodepool import NodePool
 from hk3s_autoscaler.model.offering import Offering
 from hk3s_autoscaler.model.pod import Taint
@@ -17,12 +19,26 @@ Json = dict[str, Any]
 
 HOST, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
 LOCATIONS = ("fsn1", "nbg1", "hel1")
-PRIORITIES = {"p-10": -10, "p-0": 0, "p-100": 100}
+SLA = "5"
+PRIORITIES = {
+    "p-10": (-10, "Never"),
+    "p-0": (0, "Never"),
+    "p-100": (100, "Never"),
+    "normal": (0, "PreemptLowerPriority"),
+    "urgent": (100, "PreemptLowerPriority"),
+    "expendable": (-20, "Never"),
+}
+"""Name, value and preemption policy of the priority classes."""
 
 
 @dataclass(kw_only=True)
 class Case:
-    """One cluster. `alone`: it must not share the control plane with another case."""
+    """One cluster. `alone`: it must not share the control plane with another case.
+
+    `made_claims` are those that a controller makes for ephemeral volumes. `nominated` are pods with
+    the node that they wait for, on which a victim of theirs (`victims`) takes long to end.
+    `expendable`: some pods may be preempted by any other, so pods are allowed to.
+    """
 
     name: str
     alone: bool = False
@@ -30,9 +46,14 @@ class Case:
     nodes: list[Json] = field(default_factory=list)
     running: list[Json] = field(default_factory=list)
     pending: list[Json] = field(default_factory=list)
+    nominated: list[tuple[Json, str]] = field(default_factory=list)
+    victims: list[str] = field(default_factory=list)
+    expendable: bool = False
+    daemonsets: list[Json] = field(default_factory=list)
     pools: list[NodePool] = field(default_factory=list)
     offerings: list[Offering] = field(default_factory=list)
     claims: list[Json] = field(default_factory=list)
+    made_claims: list[Json] = field(default_factory=list)
     volumes: list[Json] = field(default_factory=list)
     classes: list[Json] = field(default_factory=list)
     csi_nodes: list[Json] = field(default_factory=list)
@@ -50,15 +71,20 @@ class Generator:
         case, rng = self._case, self._random
         case.namespaces = {f"{case.name}-a": {self._key("team"): "a"}, f"{case.name}-b": {}}
         self._locations = rng.sample(LOCATIONS, rng.choice((1, 2, 2, 3, 3)))
+        case.expendable = self._chance(0.1)
         self._sell()
+        self._drawer = storage.Drawer(rng, case) if self._chance(0.45) else None
         for number in range(rng.choice((0, 0, 1, 2, 3, 4))):
             self._add_node(number)
         serial = 0
         for number in range(rng.choice((1, 2, 2, 3, 3, 4, 5))):
             workload = self._workload(number)
+            wishes = self._drawer.wishes() if self._drawer and self._chance(0.6) else []
             for _ in range(rng.choice((1, 2, 3, 4, 5))):
                 serial += 1
-                self._add_pod(workload, serial)
+                self._add_pod(workload, serial, wishes)
+        if self._chance(0.25):
+            self._add_daemonset()
         return case
 
     def _chance(self, share: float) -> bool:
@@ -73,8 +99,11 @@ class Generator:
         racks = self._chance(0.3)
         labels = (*own, (self._key("rack"), "r1")) if racks else own
         case.pools.append(builders.pool("workers", labels=labels, max_nodes=50))
-        if self._chance(0.35):
-            taint = Taint(key=self._key("dedicated"), value="batch", effect="NoSchedule")
+        if self._chance(0.4):
+            effect = rng.choice(("NoSchedule", "NoSchedule", "NoExecute"))
+            taint = Taint(key=self._key("dedicated"), value="batch", effect=effect)
+            if self._chance(0.3):
+                taint = Taint(key=self._key("sla"), value=SLA, effect="NoSchedule")
             case.pools.append(
                 builders.pool(
                     "batch",
@@ -99,7 +128,7 @@ class Generator:
             "topology.kubernetes.io/region": "eu",
         }
         if self._chance(0.9):
-            labels[ZONE] = rng.choice(LOCATIONS)
+            labels[ZONE] = labels[storage.LOCATION] = rng.choice(LOCATIONS)
         if self._chance(0.5):
             labels[self._key("rack")] = rng.choice(("r1", "r2"))
         if self._chance(0.4):
@@ -113,6 +142,9 @@ class Generator:
                     "effect": rng.choice(("NoSchedule", "PreferNoSchedule", "NoExecute")),
                 }
             )
+        if self._chance(0.15):
+            sla = {"key": self._key("sla"), "value": SLA, "effect": "NoSchedule"}
+            taints.append(sla)
         cordoned = self._chance(0.1)
         if cordoned:
             # The node lifecycle controller adds it; the lab runs without that one.
@@ -131,6 +163,12 @@ class Generator:
                 "status": {"capacity": room, "allocatable": room},
             }
         )
+        if self._drawer is not None:
+            self._drawer.add_node(name)
+        if self._chance(0.12) and not cordoned and not case.expendable:
+            self._add_nominated(name, number)
+        if case.expendable:
+            self._add_expendable(name, number)
         for running in range(rng.choice((0, 1, 2))):
             pod = self._pod(f"r{number}-{running}", rng.choice(("x", "y", "z")))
             pod["spec"]["nodeName"] = name
@@ -139,11 +177,85 @@ class Generator:
             if self._chance(0.3):
                 term = self._pod_term()
                 pod["spec"]["affinity"] = {"podAntiAffinity": _required(term)}
+            if self._drawer is not None and self._chance(0.4):
+                self._drawer.use(pod)
             case.running.append(pod)
+
+    def _add_nominated(self, node: str, number: int) -> None:
+        """A pod that has preempted another one, which takes its time to end."""
+        port = {"containerPort": 90, "hostPort": 9090}
+        victim = self._pod(f"v{number}", self._random.choice(("x", "y", "z")))
+        self._prioritize(victim["spec"], "p-10")
+        victim["spec"] |= {"nodeName": node, "terminationGracePeriodSeconds": 3600}
+        waiting = self._pod(f"u{number}", "none")
+        waiting["metadata"]["labels"] = {}
+        self._prioritize(waiting["spec"], "urgent")
+        waiting["spec"]["tolerations"] = [{"operator": "Exists"}]
+        for pod, cpu in ((victim, "300m"), (waiting, "700m")):
+            resources = {"requests": {"cpu": cpu}}
+            pod["spec"]["containers"][0] |= {"resources": resources, "ports": [port]}
+        named = {"key": "metadata.name", "operator": "In", "values": [node]}
+        terms = {"nodeSelectorTerms": [{"matchFields": [named]}]}
+        rule = {"requiredDuringSchedulingIgnoredDuringExecution": terms}
+        waiting["spec"]["affinity"] = {"nodeAffinity": rule}
+        self._case.running.append(victim)
+        self._case.victims.append(victim["metadata"]["name"])
+        self._case.nominated.append((waiting, node))
+
+    def _add_expendable(self, node: str, number: int) -> None:
+        """A pod that makes way for any other."""
+        pod = self._pod(f"e{number}", "none")
+        pod["metadata"]["labels"] = {}
+        self._prioritize(pod["spec"], "expendable")
+        pod["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "900m"}}
+        if self._chance(0.7):
+            pod["spec"]["nodeName"] = node
+            self._case.running.append(pod)
+        else:
+            self._case.pending.append(pod)
+
+    def _add_daemonset(self) -> None:
+        """A pod on each node, or on those of a kind."""
+        rng, case = self._random, self._case
+        labels = {self._key("daemon"): "agent"}
+        selector = {"hk3s.test/case": case.name}
+        if self._chance(0.3):
+            selector[self._key("tier")] = "batch"
+        if self._chance(0.2):
+            selector["node.kubernetes.io/instance-type"] = "cx33"
+        requests = {"cpu": rng.choice(("100m", "150m", "500m")), "memory": "128Mi"}
+        container: Json = {"name": "c", "image": "x", "resources": {"requests": requests}}
+        if self._chance(0.3):
+            container["ports"] = [{"containerPort": 80, "hostPort": 8080}]
+        tolerated = {"tolerations": [{"operator": "Exists"}]} if self._chance(0.4) else {}
+        case.daemonsets.append(
+            {
+                "apiVersion": "apps/v1",
+                "kind": "DaemonSet",
+                "metadata": {"name": "agent", "namespace": f"{case.name}-a"},
+                "spec": {
+                    "selector": {"matchLabels": labels},
+                    "template": {
+                        "metadata": {"labels": labels},
+                        "spec": {
+                            "terminationGracePeriodSeconds": 0,
+                            "priorityClassName": "p-0",
+                            "nodeSelector": selector,
+                            "containers": [container],
+                            **tolerated,
+                        },
+                    },
+                },
+            }
+        )
+
+    def _prioritize(self, spec: Json, name: str) -> None:
+        value, policy = PRIORITIES[name]
+        spec |= {"priorityClassName": name, "priority": value, "preemptionPolicy": policy}
 
     def _pod(self, name: str, app: str) -> Json:
         labels = {self._key("app"): app, self._key("ver"): self._random.choice(("1", "2"))}
-        return {
+        made = {
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {
@@ -153,13 +265,12 @@ class Generator:
             },
             "spec": {
                 "terminationGracePeriodSeconds": 0,
-                "preemptionPolicy": "Never",
-                "priorityClassName": "p-0",
-                "priority": 0,
                 "nodeSelector": {"hk3s.test/case": self._case.name},
                 "containers": [{"name": "c", "image": "x", "resources": {"requests": {}}}],
             },
         }
+        self._prioritize(made["spec"], "normal" if self._case.expendable else "p-0")
+        return made
 
     def _workload(self, number: int) -> Json:
         rng = self._random
@@ -176,9 +287,10 @@ class Generator:
             spec["containers"][0]["resources"]["limits"] = {"ephemeral-storage": "1Gi"}
         self._add_containers(spec)
         self._add_node_rules(spec)
-        if self._chance(0.15):
-            priority = rng.choice(tuple(PRIORITIES))
-            spec["priorityClassName"], spec["priority"] = priority, PRIORITIES[priority]
+        if self._chance(0.2) and not self._case.expendable:
+            self._prioritize(spec, rng.choice(("p-10", "p-0", "p-100")))
+        if self._chance(0.05):
+            spec["schedulingGates"] = [{"name": "hk3s.test/gate"}]
         affinity = self._affinity()
         if affinity:
             spec["affinity"] = affinity
@@ -196,7 +308,15 @@ class Generator:
             if self._chance(0.5):
                 toleration["effect"] = "NoSchedule"
             spec["tolerations"] = [toleration]
-        if self._chance(0.04):
+        if self._chance(0.25):
+            compared: Json = {"key": self._key("sla"), "effect": "NoSchedule"}
+            operator = rng.choice(("Lt", "Gt", "Lt", "Gt", "Exists"))
+            bound = {} if operator == "Exists" else {"value": rng.choice(("3", "7"))}
+            compared |= {"operator": operator, **bound}
+            spec.setdefault("tolerations", []).append(compared)
+        elif self._chance(0.05):
+            spec["tolerations"] = [{"operator": "Exists"}]
+        if self._chance(0.08):
             resources = spec["containers"][0]["resources"]
             resources.setdefault("limits", {})["test.dev/gpu"] = "1"
         if self._chance(0.06):
@@ -234,8 +354,12 @@ class Generator:
             small = {"requests": {"cpu": "300m", "memory": "256Mi"}}
             spec["containers"][0]["resources"] |= small
             spec["resources"] = {"requests": {"cpu": rng.choice(("2300m", "3500m"))}}
+        if self._chance(0.1):
+            spec["overhead"] = {"cpu": "250m", "memory": "120Mi"}
         if self._chance(0.12):
-            port: Json = {"containerPort": 80, "hostPort": rng.choice((8080, 8081))}
+            port: Json = {"containerPort": 80, "hostPort": rng.choice((8080, 8080, 8081))}
+            if self._chance(0.2):
+                port["protocol"] = "UDP"
             if self._chance(0.3):
                 port["hostIP"] = rng.choice(("127.0.0.1", "10.0.0.1"))
             spec["containers"][0]["ports"] = [port]
@@ -315,7 +439,9 @@ class Generator:
                 spread["minDomains"] = rng.choice((2, 3))
             if self._chance(0.12):
                 spread["nodeAffinityPolicy"] = "Ignore"
-                self._case.alone = True
+                if self._chance(0.75):
+                    spread["topologyKey"] = self._key("rack")
+                self._case.alone |= spread["topologyKey"] != self._key("rack")
             if self._chance(0.2):
                 spread["nodeTaintsPolicy"] = "Honor"
             if self._chance(0.15) and self._key("ver") not in str(spread["labelSelector"]):
@@ -323,9 +449,12 @@ class Generator:
             found.append(spread)
         return found
 
-    def _add_pod(self, workload: Json, serial: int) -> None:
-        meta = workload["metadata"]
-        pod = {**workload, "metadata": {**meta, "name": f"p{serial:02}-{meta['name']}"}}
+    def _add_pod(self, workload: Json, serial: int, wishes: list[str]) -> None:
+        pod = copy.deepcopy(workload)
+        name = workload["metadata"]["name"]
+        pod["metadata"]["name"] = f"p{serial:02}-{name}"
+        if self._drawer is not None and wishes:
+            self._drawer.furnish(pod, name, wishes)
         self._case.pending.append(pod)
 
 

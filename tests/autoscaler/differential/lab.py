@@ -2,311 +2,320 @@
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from autoscaler.builders import CONFIG, NOW
-from autoscaler.differential import facts
-from autoscaler.differential.generate import PRIORITIES, Case
-from hk3s_autoscaler.adapters.clock import SystemClock
+from autoscaler.differential import facts, storage
+from autoscaler.differential.generate import Case
+from autoscaler.differential.provisioner import Provisioner
+from autoscaler.differential.scheduler import Pods, cluster
 from hk3s_autoscaler.model.pod import PodKey
 from hk3s_autoscaler.model.resources import Resources
 from hk3s_autoscaler.planning.scale_up import Growth, plan_scale_up
 from hk3s_autoscaler.planning.supply import offers
 from hk3s_autoscaler.planning.world import World
-from hk3s_autoscaler.scheduling.place import HOSTNAME_LABEL, Place
-from hk3s_kube import errors, objects
+from hk3s_autoscaler.scheduling.place import HOSTNAME_LABEL, Place, node_place, runs_daemon
 from hk3s_kube.client import Kube
-from hk3s_kube.stream import ChangeKind, Reflector
-from hk3s_lab.kubernetes.build import ensure_binary
-from hk3s_lab.kubernetes.controlplane import ControlPlane
-from lab.kubernetes import clusters
 
-_SECONDS = 12.0
+Json = dict[str, Any]
+
 _PIN = "pin.test/"
 _READY = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "ready"}
+_CLUSTER_WIDE = (
+    "/api/v1/nodes",
+    "/api/v1/persistentvolumes",
+    "/apis/storage.k8s.io/v1/csinodes",
+    "/apis/storage.k8s.io/v1/storageclasses",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What kube-scheduler did otherwise than planned; empty when it agrees."""
+    """What kube-scheduler did otherwise than planned; `refused` and `bound` empty if it agrees."""
 
     refused: tuple[str, ...]
     bound: tuple[str, ...]
-    planned: int
-    impossible: int
+    planned: tuple[PodKey, ...]
+    impossible: tuple[PodKey, ...]
 
-    def __str__(self) -> str:
-        return f"refused {self.refused}, bound {self.bound}"
+    @property
+    def wrong(self) -> str:
+        """Both in words, empty if it agrees."""
+        return f"refused {self.refused}, bound {self.bound}" if self.refused or self.bound else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A plan for a case, as the test carries it out."""
+
+    case: Case
+    world: World
+    growth: Growth
+    targets: Mapping[PodKey, str] = field(default_factory=dict)
+
+    @property
+    def order(self) -> list[PodKey]:
+        """Planned pods in an order in which each may be bound."""
+        ordered = [key for key, _ in self.growth.order]
+        assert len(ordered) == len(set(ordered))
+        assert set(ordered) <= set(self.targets)
+        return [*ordered, *(key for key in self.targets if key not in set(ordered))]
+
+    @property
+    def impossible(self) -> list[PodKey]:
+        """Pods that the plan serves nowhere; an expendable one may go where there is room."""
+        cutoff = self.world.config.expendable_priority_cutoff
+        return [
+            key
+            for pod in self.case.pending
+            if (key := key_of(pod)) not in self.targets and pod["spec"]["priority"] >= cutoff
+        ]
+
+
+def answer(case: Case) -> Answer:
+    """Plan a case."""
+    world = World(snapshot=facts.snapshot(case), config=CONFIG, now=NOW)
+    growth = plan_scale_up(world, doomed=())
+    targets = {r.pod: r.target for r in growth.pods if r.target}
+    for number, create in enumerate(growth.creates):
+        targets |= dict.fromkeys(create.pods, f"{case.name}-b{number}")
+    return Answer(case=case, world=world, growth=growth, targets=targets)
 
 
 class Scheduler:
     """kube-scheduler, asked pod by pod."""
 
-    def __init__(self, kube: Kube) -> None:
+    def __init__(self, kube: Kube, pods: Pods, provisioner: Provisioner) -> None:
         self._kube = kube
-        self._pods: dict[str, objects.Pod] = {}
-        self._news = asyncio.Event()
-        self.watch = Reflector(
-            kube, objects.Pod, clock=SystemClock(), chance=lambda: 0.5, on_change=self._on_pod
-        )
-
-    def _on_pod(self, change: ChangeKind, item: objects.Pod) -> None:
-        if change == "DELETED":
-            self._pods.pop(item.key, None)
-        else:
-            self._pods[item.key] = item
-        self._news.set()
-        self._news = asyncio.Event()
-
-    async def verdict(self, key: str, *, patient: bool) -> str:
-        """Where a pod was bound, or why not; `patient` waits for a change of mind."""
-        why = "no word"
-        try:
-            async with asyncio.timeout(_SECONDS):
-                while True:
-                    news = self._news
-                    item = self._pods.get(key)
-                    if item is not None and item.spec.node_name:
-                        return f"on {item.spec.node_name}"
-                    for condition in item.status.conditions if item is not None else ():
-                        if condition.type == "PodScheduled" and condition.status == "False":
-                            why = condition.message
-                            if not patient:
-                                return why
-                    await news.wait()
-        except TimeoutError:
-            return why
+        self._pods = pods
+        self._provisioner = provisioner
+        self._serial = count()
 
     async def judge(self, case: Case) -> Judgement:
-        world = _world(case)
-        growth = plan_scale_up(world, doomed=())
-        targets = _targets(growth, case)
-        order = _in_order(growth, targets)
+        """Carry a plan out, and say where kube-scheduler has another opinion."""
+        asked = answer(case)
         try:
-            await self._set_up(case, world, growth, targets)
-            refused = []
-            for key in order:
-                pinned = _pinned(_manifest(case, key), targets[key])
-                await self._create(pinned)
-                verdict = await self.verdict(str(key), patient=True)
-                if verdict != f"on {targets[key]}":
-                    refused.append(f"{key} for {targets[key]}: {verdict}")
-            impossible = [
-                PodKey(p["metadata"]["namespace"], p["metadata"]["name"])
-                for p in case.pending
-                if PodKey(p["metadata"]["namespace"], p["metadata"]["name"]) not in targets
-            ]
-            bound = await self._refuses(case, world, impossible) if impossible else []
+            refused = await self._set_up(asked)
+            for key in asked.order:
+                await self._kube.create(_pinned(_manifest(case, key), asked.targets[key]))
+                verdict = await self._pods.verdict(str(key), patient=True)
+                if verdict != f"on {asked.targets[key]}":
+                    refused.append(f"{key} for {asked.targets[key]}: {verdict}")
+            impossible = asked.impossible
+            bound = await self._refuses(asked, impossible) if impossible else []
             return Judgement(
                 refused=tuple(refused),
                 bound=tuple(bound),
-                planned=len(order),
-                impossible=len(impossible),
+                planned=tuple(asked.order),
+                impossible=tuple(impossible),
             )
         finally:
             await self._clear(case)
 
-    async def _refuses(self, case: Case, world: World, keys: Iterable[PodKey]) -> list[str]:
+    async def _refuses(self, asked: Answer, keys: Sequence[PodKey]) -> list[str]:
         """Which of the pods are bound after all, with a fresh node of each offering there."""
+        case = asked.case
         fresh = [
-            _node_of(offer.place, f"{case.name}-fresh{number}")
-            for number, offer in enumerate(offers(world))
+            _node_of(offer.place, f"{case.name}-fresh{number}", asked)
+            for number, offer in enumerate(offers(asked.world))
         ]
-        await self._add_nodes(case, fresh)
-        bound = []
+        wrong = await self._add_nodes(case, fresh)
         for key in keys:
-            await self._create(_manifest(case, key))
-            verdict = await self.verdict(str(key), patient=False)
-            if verdict.startswith("on "):
-                bound.append(f"{key}: {verdict}")
-        return bound
+            await self._kube.create(_manifest(case, key))
+            await self._pods.verdict(str(key), patient=False)
+        # Looked at when all have been refused once: another event may have changed a mind.
+        bound = [(key, self._pods.node_of(str(key))) for key in keys]
+        return [*wrong, *(f"{key}: on {node}" for key, node in bound if node)]
 
-    async def _set_up(
-        self, case: Case, world: World, growth: Growth, targets: Mapping[PodKey, str]
-    ) -> None:
+    async def _set_up(self, asked: Answer) -> list[str]:
+        case = asked.case
         for name, labels in case.namespaces.items():
-            await self._create(
-                {
-                    "apiVersion": "v1",
-                    "kind": "Namespace",
-                    "metadata": {"name": name, "labels": labels},
-                }
-            )
-        places = {(o.pool.name, o.key): o.place for o in offers(world)}
+            meta = {"name": name, "labels": labels}
+            await self._kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+        for manifest in (*case.classes, *case.volumes, *case.claims):
+            await self._kube.create(manifest)
+        unbound = {c["metadata"]["name"] for c in case.claims if "volumeName" not in c["spec"]}
+        await self._provisioner.settled(
+            {v["metadata"]["name"] for v in case.volumes}
+            | {str(key_of(c)) for c in case.claims if c["metadata"]["name"] not in unbound}
+        )
+        places = {(o.pool.name, o.key): o.place for o in offers(asked.world)}
         bought = [
-            _node_of(places[create.pool, create.offering], f"{case.name}-b{number}")
-            for number, create in enumerate(growth.creates)
+            _node_of(places[create.pool, create.offering], f"{case.name}-b{number}", asked)
+            for number, create in enumerate(asked.growth.creates)
         ]
         nodes = [copy.deepcopy(node) for node in (*case.nodes, *bought)]
         for node in nodes:
-            for key, target in targets.items():
+            for key, target in asked.targets.items():
                 if target == node["metadata"]["name"]:
                     for amounts in (node["status"]["capacity"], node["status"]["allocatable"]):
                         amounts[_pin(key)] = "1"
-        for node in nodes[: len(case.nodes)]:
+        for csi_node in case.csi_nodes:
+            await self._kube.create(csi_node)
+        there = nodes[: len(case.nodes)]
+        for node in there:
             await self._create_node(node)
-        for pod in case.running:
-            await self._create(pod)
-        await self._add_nodes(case, nodes[len(case.nodes) :])
+        for manifest in (*case.running, *case.daemonsets):
+            await self._kube.create(manifest)
+        for pod, node_name in case.nominated:
+            await self._kube.create(pod)
+            await self._pods.nominated(str(key_of(pod)), node_name)
+        for pod in case.pending:
+            if key_of(pod) not in asked.targets and key_of(pod) not in asked.impossible:
+                await self._kube.create(pod)
+        return await self._add_nodes(case, nodes[len(case.nodes) :], there)
 
-    async def _add_nodes(self, case: Case, nodes: Iterable[dict[str, Any]]) -> None:
-        """Add nodes, and one of no use: kube-scheduler knows them all once it has bound there."""
+    async def _add_nodes(
+        self, case: Case, nodes: Sequence[Json], there: Sequence[Json] = ()
+    ) -> list[str]:
+        """Add nodes, and one of no use: kube-scheduler knows them all once it has bound there.
+
+        Returns where DaemonSets do otherwise than foreseen.
+        """
         for node in nodes:
+            if case.csi_nodes or case.classes:
+                name = node["metadata"]["name"]
+                await self._kube.create(storage.csi_node(case.name, name, 16))
             await self._create_node(node)
-        last = f"{case.name}-z{len(self._pods)}"
-        room = {"pods": "1"}
+        last = f"{case.name}-z{next(self._serial)}"
         await self._create_node(
             {
                 "apiVersion": "v1",
                 "kind": "Node",
-                "metadata": {"name": last, "labels": {"hk3s.test/canary": case.name}},
+                "metadata": {"name": last, "labels": {storage.CASE: f"{case.name}-canary"}},
                 "spec": {"taints": [{"key": "canary", "effect": "NoSchedule"}]},
-                "status": {"capacity": room, "allocatable": room},
+                "status": {"capacity": {"pods": "1"}, "allocatable": {"pods": "1"}},
             }
         )
         namespace = next(iter(case.namespaces))
-        canary = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": last, "namespace": namespace},
-            "spec": {
-                "tolerations": [{"operator": "Exists"}],
-                "containers": [{"name": "c", "image": "x"}],
-                "terminationGracePeriodSeconds": 0,
-            },
-        }
-        await self._create(_pinned_by_name(canary, last))
-        assert await self.verdict(f"{namespace}/{last}", patient=True) == f"on {last}"
+        await self._kube.create(_canary(namespace, last))
+        assert await self._pods.verdict(f"{namespace}/{last}", patient=True) == f"on {last}"
         await self._kube.delete(f"/api/v1/namespaces/{namespace}/pods/{last}")
         await self._kube.delete(f"/api/v1/nodes/{last}")
+        return [
+            wrong
+            for manifest in case.daemonsets
+            if (wrong := await self._daemons(manifest, (*there, *nodes)))
+        ]
 
-    async def _create_node(self, node: dict[str, Any]) -> None:
+    async def _daemons(self, manifest: Json, nodes: Iterable[Json]) -> str:
+        """Wait for a DaemonSet's pods: of those nodes all that it should run on have one."""
+        wanted = facts.daemonset(manifest)
+        known = [facts.node(node) for node in nodes]
+        expected = {
+            node.name
+            for node in known
+            if runs_daemon(wanted, node_place(node, room=node.allocatable))
+        }
+        key = key_of(manifest)
+        return await self._pods.daemons(
+            key.namespace, key.name, expected, among={node.name for node in known}
+        )
+
+    async def _create_node(self, node: Json) -> None:
         made = copy.deepcopy(node)
         made["status"]["conditions"] = [_READY]
-        await self._create(made)
-
-    async def _create(self, manifest: dict[str, Any]) -> None:
-        await self._kube.create(manifest)
+        meta = made["metadata"]
+        self._provisioner.locations[meta["name"]] = meta["labels"].get(storage.LOCATION, "")
+        await self._kube.create(made)
 
     async def _clear(self, case: Case) -> None:
+        now = {"gracePeriodSeconds": 0}
         for namespace in case.namespaces:
-            mine = [p for p in self._pods.values() if p.metadata.namespace == namespace]
-            for item in mine:
-                path = f"/api/v1/namespaces/{namespace}/pods/{item.metadata.name}"
-                await self._kube.delete(path, grace_period_seconds=0)
-        listed = await self._kube.list_items("/api/v1/nodes")
-        for node in listed:
-            if node["metadata"]["name"].startswith(f"{case.name}-"):
-                await self._kube.delete(f"/api/v1/nodes/{node['metadata']['name']}")
+            core = f"/api/v1/namespaces/{namespace}"
+            if case.daemonsets:
+                await self._sweep(f"/apis/apps/v1/namespaces/{namespace}/daemonsets", {})
+            await self._sweep(f"{core}/pods", now)
+            if case.claims or case.made_claims:
+                await self._sweep(f"{core}/persistentvolumeclaims", now)
+        for path in _CLUSTER_WIDE if case.classes else _CLUSTER_WIDE[:1]:
+            await self._sweep(path, now, {"labelSelector": f"{storage.CASE}={case.name}"})
+
+    async def _sweep(
+        self, path: str, options: Json, query: Mapping[str, str] | None = None
+    ) -> None:
+        """Delete a whole collection."""
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", **options}
+        await self._kube._json("DELETE", path, body=body, query=query)
 
 
 @asynccontextmanager
 async def scheduler(directory: Path) -> AsyncIterator[Scheduler]:
-    """A control plane without what would get in the way: taints of young nodes, accounts."""
-    binary = await ensure_binary(print)
-    with clusters.loopback_network() as network:
-        spec = replace(
-            clusters.spec(directory, network, clusters.cluster_cas()),
-            apiserver_args=("disable-admission-plugins=ServiceAccount,TaintNodesByCondition",),
-            controller_manager_args=(
-                "controllers=*,-node-lifecycle-controller,-taint-eviction-controller",
-            ),
-            scheduler_args=(
-                "config=/etc/rancher/k3s/scheduler.yaml",
-                "kube-api-qps=2000",
-                "kube-api-burst=4000",
-            ),
-        )
-        plane = ControlPlane(spec, binary=binary)
-        await plane.start()
-        kube = await Kube.from_kubeconfig(plane.admin_kubeconfig)
-        judge = Scheduler(kube)
-        running = asyncio.create_task(judge.watch.run())
-        try:
-            for name, value in PRIORITIES.items():
-                await _make_priority(kube, name, value)
-            await judge.watch.synced.wait()
-            yield judge
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-            await kube.close()
-            await plane.stop()
+    """Run kube-scheduler, to be asked for its judgement."""
+    async with cluster(directory) as (kube, pods, provisioner):
+        yield Scheduler(kube, pods, provisioner)
 
 
-async def _make_priority(kube: Kube, name: str, value: int) -> None:
-    manifest = {
-        "apiVersion": "scheduling.k8s.io/v1",
-        "kind": "PriorityClass",
-        "metadata": {"name": name},
-        "value": value,
-        "preemptionPolicy": "Never",
-    }
-    try:
-        await kube.create(manifest)
-    except errors.AlreadyExists:
-        return
+async def judge_all(judge: Scheduler, cases: Iterable[Case], at_once: int = 6) -> list[Judgement]:
+    """Judge cases side by side, and then those that must be alone."""
+    every = list(cases)
+    found: dict[str, Judgement] = {}
+    gate = asyncio.Semaphore(at_once)
+
+    async def one(case: Case) -> None:
+        async with gate:
+            found[case.name] = await judge.judge(case)
+
+    async with asyncio.TaskGroup() as group:
+        for case in every:
+            if not case.alone:
+                group.create_task(one(case))
+    for case in every:
+        if case.alone:
+            await one(case)
+    return [found[case.name] for case in every]
 
 
-def _world(case: Case) -> World:
-    return World(snapshot=facts.snapshot(case), config=CONFIG, now=NOW)
+def key_of(manifest: Json) -> PodKey:
+    """Namespace and name."""
+    return PodKey(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
 
 
-def _targets(growth: Growth, case: Case) -> dict[PodKey, str]:
-    """The node that each pod is planned for."""
-    targets = {r.pod: r.target for r in growth.pods if r.target}
-    for number, create in enumerate(growth.creates):
-        targets |= dict.fromkeys(create.pods, f"{case.name}-b{number}")
-    return targets
-
-
-def _in_order(growth: Growth, targets: Mapping[PodKey, str]) -> list[PodKey]:
-    ordered = [key for key, _ in growth.order]
-    assert len(ordered) == len(set(ordered))
-    assert set(ordered) <= set(targets)
-    return [*ordered, *(key for key in targets if key not in set(ordered))]
-
-
-def _manifest(case: Case, key: PodKey) -> dict[str, Any]:
-    return next(
-        copy.deepcopy(p)
-        for p in case.pending
-        if (p["metadata"]["namespace"], p["metadata"]["name"]) == (key.namespace, key.name)
-    )
+def _manifest(case: Case, key: PodKey) -> Json:
+    return next(copy.deepcopy(pod) for pod in case.pending if key_of(pod) == key)
 
 
 def _pin(key: PodKey) -> str:
     return f"{_PIN}{key.namespace}.{key.name}"
 
 
-def _pinned(manifest: dict[str, Any], node: str) -> dict[str, Any]:
+def _pinned(manifest: Json, node: str) -> Json:
     """Pin a pod by a resource that its node alone has.
 
     A pin by node affinity would take all other nodes out of the domains of a topology spread.
     """
-    meta = manifest["metadata"]
-    name = _pin(PodKey(meta["namespace"], meta["name"]))
+    name = _pin(key_of(manifest))
     resources = manifest["spec"]["containers"][0]["resources"]
     for part in ("requests", "limits"):
         resources.setdefault(part, {})[name] = "1"
     return manifest
 
 
-def _pinned_by_name(manifest: dict[str, Any], node: str) -> dict[str, Any]:
+def _canary(namespace: str, node: str) -> Json:
     field = {"key": "metadata.name", "operator": "In", "values": [node]}
     required = {"nodeSelectorTerms": [{"matchFields": [field]}]}
-    manifest["spec"]["affinity"] = {
-        "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": node, "namespace": namespace},
+        "spec": {
+            "tolerations": [{"operator": "Exists"}],
+            "containers": [{"name": "c", "image": "x"}],
+            "terminationGracePeriodSeconds": 0,
+            "affinity": affinity,
+        },
     }
-    return manifest
 
 
-def _node_of(place: Place, name: str) -> dict[str, Any]:
-    room = _amounts(place.room)
+def _node_of(place: Place, name: str, asked: Answer) -> Json:
+    """A new server's node, before its DaemonSets run."""
+    room = _amounts(_whole(place, asked))
     return {
         "apiVersion": "v1",
         "kind": "Node",
@@ -316,6 +325,16 @@ def _node_of(place: Place, name: str) -> dict[str, Any]:
         },
         "status": {"capacity": room, "allocatable": dict(room)},
     }
+
+
+def _whole(place: Place, asked: Answer) -> Resources:
+    """What a server offers: what the place of an offer leaves, and what its DaemonSets take."""
+    sold = place.labels["node.kubernetes.io/instance-type"], place.labels[storage.ZONE]
+    return next(
+        o.allocatable
+        for o in asked.world.snapshot.offerings
+        if (o.key.server_type, o.key.location) == sold
+    )
 
 
 def _amounts(room: Resources) -> dict[str, str]:

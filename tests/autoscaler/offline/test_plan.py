@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hk3s_autoscaler.offline.input import OfflineError, Question
 from hk3s_autoscaler.offline.plan import Answer, plan_command_core, render_json, render_text
+from hk3s_autoscaler.offline.question import OfflineError, Question
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 GIB = 1 << 30
@@ -148,6 +148,29 @@ def test_pools_of_a_file_are_obeyed(question: Question, tmp_path: Path) -> None:
         ("cpx22", "nbg1", 2)
     ]
     assert {u.reason.value for u in answer.unschedulable} == {"MaxNodes"}
+
+
+def test_pools_of_a_cluster_file_are_obeyed(question: Question, tmp_path: Path) -> None:
+    pools = write(
+        tmp_path,
+        "cluster.yaml",
+        "cluster: demo\nnodePools:\n  - name: small\n    maxNodes: 2\n    serverTypes: [cpx22]\n"
+        "    locations: [nbg1]\n",
+    )
+
+    answer = ask(replace(question, nodepools=pools))
+
+    assert [(line.server_type, line.location, line.count) for line in answer.servers] == [
+        ("cpx22", "nbg1", 2)
+    ]
+
+
+def test_a_mistake_in_a_cluster_file_has_its_line(question: Question, tmp_path: Path) -> None:
+    text = "nodePools:\n  - name: small\n    maxNode: 2\n    maxNodes: 4\n"
+    pools = write(tmp_path, "cluster.yaml", text)
+
+    with pytest.raises(OfflineError, match=r"cluster.yaml:3:5: error HK3S-E202: nodePools\[0\]"):
+        ask(replace(question, nodepools=pools))
 
 
 def test_a_catalogue_of_ones_own_is_taken(question: Question, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from hk3s_autoscaler.offline.input import OfflineError, Question
 from hk3s_autoscaler.offline.plan import Answer, plan_command_core
+from hk3s_autoscaler.offline.question import OfflineError, Question
 from hk3s_autoscaler.planning.reasons import Code
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -23,36 +23,85 @@ from hk3s_autoscaler.model.nodepool import TypeFilter
 from hk3s_autoscaler.model.pod import Pod, Taint
 from hk3s_autoscaler.model.resources import Resources
 from hk3s_autoscaler.model.snapshot import Snapshot
-from hk3s_autoscaler.planning.actions import CreateServer, OpenNode
+from hk3s_autoscaler.planning.actions import CreateServer, InvitePods, OpenNode
+from hk3s_autoscaler.planning.opening import FIRST_TURN
 from hk3s_autoscaler.planning.plan import plan
 
 STARTING = Taint(key=STARTING_TAINT)
 
 
-def openings(world: Snapshot) -> list[OpenNode]:
-    return [a for a in plan(world, CONFIG, NOW).actions if isinstance(a, OpenNode)]
+def openings(world: Snapshot) -> list[InvitePods | OpenNode]:
+    return [a for a in plan(world, CONFIG, NOW).actions if isinstance(a, InvitePods | OpenNode)]
 
 
 def young(of: Server, **changes: Any) -> Node:  # noqa: ANN401 - the facts themselves check it
     return node(of, **{"taints": (STARTING,), **changes})
 
 
-def test_a_ready_node_is_opened_with_the_pods_that_count_on_it() -> None:
+def test_a_ready_node_lets_the_pods_that_count_on_it_in_first() -> None:
     machine = server(created_at=NOW - seconds(30))
     waiting = [pod("a", cpu="500m"), pod("b", cpu="500m")]
 
-    (opened,) = openings(snapshot(servers=[machine], nodes=[young(machine)], pods=waiting))
+    (step,) = openings(snapshot(servers=[machine], nodes=[young(machine)], pods=waiting))
 
-    assert opened.node == machine.name
-    assert [str(key) for key in opened.pods] == ["default/a", "default/b"]
+    assert isinstance(step, InvitePods)
+    assert step.node == machine.name
+    assert [str(key) for key in step.pods] == ["default/a", "default/b"]
 
 
-def test_a_node_that_nobody_waits_for_is_opened_all_the_same() -> None:
+def test_pods_whose_nomination_is_half_of_an_invitation_are_let_in_again() -> None:
+    machine = server(created_at=NOW - seconds(30))
+    half = replace(pod("a", cpu="500m"), nominated_node=machine.name)
+
+    (step,) = openings(snapshot(servers=[machine], nodes=[young(machine)], pods=[half]))
+
+    assert isinstance(step, InvitePods)
+    assert step.pods == (half.key,)
+
+
+@pytest.mark.parametrize("is_nominated", [True, False])
+@pytest.mark.parametrize("early", [True, False])
+def test_a_node_is_kept_for_those_that_were_let_in_but_not_for_ever(
+    *, is_nominated: bool, early: bool
+) -> None:
+    """A failed attempt of kube-scheduler clears a nomination; the toleration stays."""
+    machine = server(created_at=NOW - seconds(60))
+    since = NOW - FIRST_TURN + (seconds(1) if early else seconds(0))
+    nominated = machine.name if is_nominated else ""
+    invited = replace(pod("a", cpu="500m"), nominated_node=nominated, invited_to=(machine.name,))
+    world = snapshot(servers=[machine], nodes=[young(machine, opening_since=since)], pods=[invited])
+
+    assert [type(step) for step in openings(world)] == ([] if early else [OpenNode])
+
+
+HERE = "demo-general-a"
+
+
+@pytest.mark.parametrize(
+    "guest",
+    [
+        pytest.param(pod("a", cpu="500m"), id="took no invitation"),
+        pytest.param(
+            replace(pod("a", cpu="500m"), invited_to=("another",)), id="is let in elsewhere"
+        ),
+        pytest.param(replace(pod("a", node=HERE), invited_to=(HERE,)), id="is there"),
+    ],
+)
+def test_a_node_is_opened_when_nobody_is_let_in_any_more(guest: Pod) -> None:
+    machine = server(HERE, created_at=NOW - seconds(60))
+    opening = young(machine, opening_since=NOW - seconds(1))
+
+    steps = openings(snapshot(servers=[machine], nodes=[opening], pods=[guest]))
+
+    assert [type(step) for step in steps] == [OpenNode]
+
+
+def test_a_node_that_nobody_waits_for_is_opened_at_once() -> None:
     machine = server(created_at=NOW - seconds(30))
 
     (opened,) = openings(snapshot(servers=[machine], nodes=[young(machine)]))
 
-    assert opened.pods == ()
+    assert isinstance(opened, OpenNode)
 
 
 @pytest.mark.parametrize(
