@@ -66,11 +66,11 @@ def documents(file: Path, reports: list[Report]) -> Iterator[Document]:
         reports.append(report(str(file), None, unreadable))
         return
     try:
-        documents = read_all(text)
+        found = read_all(text)
     except MalformedYaml as error:
         reports.append(report(str(file), EMPTY, (malformed(error, MALFORMED),)))
         return
-    for document in documents:
+    for document in found:
         if isinstance(document.values, Mapping):
             yield document
             continue
