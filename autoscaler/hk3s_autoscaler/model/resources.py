@@ -77,10 +77,18 @@ class Resources:
 
 def total(amounts: Iterable[Resources]) -> Resources:
     """Add up amounts."""
-    result = Resources()
+    cpu = memory = ephemeral = pods = 0
+    extended: tuple[tuple[str, int], ...] = ()
     for amount in amounts:
-        result += amount
-    return result
+        cpu += amount.cpu_milli
+        memory += amount.memory_bytes
+        ephemeral += amount.ephemeral_bytes
+        pods += amount.pods
+        if amount.extended:
+            extended = _merge(extended, amount.extended, 1)
+    return Resources(
+        cpu_milli=cpu, memory_bytes=memory, ephemeral_bytes=ephemeral, pods=pods, extended=extended
+    )
 
 
 def _merge(

@@ -4,8 +4,8 @@ Identical pods are taken in runs, and classes of one size are weighed once, so t
 neither with pods nor with the rules by which equal pods differ.
 """
 
-from collections.abc import Callable, Sequence
-from operator import le, mul
+from collections.abc import Callable, Iterator, Sequence
+from operator import mul, truediv
 
 from hk3s_autoscaler.planning.problem import Company, Pattern, Problem, Vector
 from hk3s_autoscaler.scheduling.place import HostPort, conflicts
@@ -43,9 +43,9 @@ class Filling:
         self._company = Company(near, beside) if near else None
         self._pattern: dict[int, int] = {}
 
-    def shares(self, index: int) -> tuple[float, ...]:
+    def shares(self, index: int) -> Iterator[float]:
         """What part of the whole server a pod asks for, by resource."""
-        return tuple(w / s for w, s in zip(self.problem.demands[index], self.size, strict=True))
+        return map(truediv, self.problem.demands[index], self.size)
 
     def fit(self, index: int, limit: int) -> int:
         """How many more pods of a class fit, up to a limit."""
@@ -116,65 +116,80 @@ def by_pressure(filling: Filling) -> Pattern:
     return _by_match(filling, [(alike[i], values[i]) for i, _ in filling.waiting])
 
 
-_Pull = tuple[Vector, list[float], list[tuple[int, int]]]
-"""Classes of one size: the demand, how it is drawn by room that is free, and who is waiting."""
+_Members = list[tuple[int, int]]
+"""Classes of one size: who is waiting, and how many."""
 
 
 def _by_match(filling: Filling, groups: Sequence[tuple[int, float]]) -> Pattern:
-    pulls = _pulls(filling, groups)
-    while pulls:
-        filling.work += len(pulls)
-        room = filling.room
-        still = [pull for pull in pulls if all(map(le, pull[0], room))]
-        if not still:
-            break
-        scores = [sum(map(mul, pull[1], room)) for pull in still]
+    """Most of the time of a purchase goes here: scores are kept up, not worked out again."""
+    problem, room = filling.problem, filling.room
+    likeness = problem.likeness(filling.size)
+    found = _grouped(filling, groups)
+    members, sizes, weights = list(found.values()), [k for k, _ in found], [w for _, w in found]
+    demands = [problem.demands[size] for size in sizes]
+    free = [have / (size * size) for have, size in zip(room, filling.size, strict=True)]
+    scores = [
+        weight * sum(map(mul, demand, free))
+        for demand, weight in zip(demands, weights, strict=True)
+    ]
+    while members:
         best = scores.index(max(scores))
-        rest = _take(filling, still[best])
-        if rest is None:
-            del still[best]
+        most = _most(demands[best], filling.room, members[best])
+        left: _Members = []
+        if most:
+            filling.work += len(members)
+            run = max(1, most // _RUN)
+            left, put = _take(filling, members[best], run)
+            row = likeness.row(sizes[best])
+            scores = [
+                score - weight * put * row[size]
+                for score, weight, size in zip(scores, weights, sizes, strict=True)
+            ]
+        if left:
+            members[best] = left
         else:
-            still[best] = rest
-        pulls = still
+            # Room only shrinks: who finds none now is never asked again.
+            del members[best], sizes[best], weights[best], demands[best], scores[best]
     return filling.pattern()
 
 
-def _pulls(filling: Filling, groups: Sequence[tuple[int, float]]) -> list[_Pull]:
-    problem, waiting = filling.problem, filling.waiting
-    squares = [size * size for size in filling.size]
-    found: dict[tuple[int, float], _Pull] = {}
-    for (index, number), group in zip(waiting, groups, strict=True):
-        pull = found.get(group)
-        if pull is None:
-            demand = problem.demands[index]
-            drawn = [w * group[1] / s for w, s in zip(demand, squares, strict=True)]
-            pull = found[group] = (demand, drawn, [])
-        pull[2].append((index, number))
-    for _, _, members in found.values():
-        if len(members) > 1:
+def _grouped(
+    filling: Filling, groups: Sequence[tuple[int, float]]
+) -> dict[tuple[int, float], _Members]:
+    """Who is waiting, by size and weight."""
+    picky = filling.problem.picky
+    found: dict[tuple[int, float], _Members] = {}
+    for entry, group in zip(filling.waiting, groups, strict=True):
+        found.setdefault(group, []).append(entry)
+    for same in found.values():
+        if len(same) > 1:
             # Those who care who is beside them go first: the others find a place anywhere.
-            members.sort(key=lambda member: not problem.picky[member[0]])
-    return list(found.values())
+            same.sort(key=lambda member: not picky[member[0]])
+    return found
 
 
-def _take(filling: Filling, pull: _Pull) -> _Pull | None:
-    """Take a run of a size in, and return who of it may still come in; `None` if nobody."""
-    demand, drawn, members = pull
-    most = sum([number for _, number in members])
-    for wanted, have in zip(demand, filling.room, strict=True):
+def _most(demand: Vector, room: Sequence[int], members: _Members) -> int:
+    """How many pods of a size fit, whatever their rules say."""
+    most = members[0][1] if len(members) == 1 else sum([number for _, number in members])
+    for wanted, have in zip(demand, room, strict=True):
         if wanted * most > have:
             most = have // wanted
-    run, left = max(1, most // _RUN), []
+    return most
+
+
+def _take(filling: Filling, members: _Members, run: int) -> tuple[_Members, int]:
+    """Take a run of a size in, and return who of it may still come in, and how many did."""
+    left, put = [], 0
     for index, waiting in members:
-        number = filling.fit(index, min(waiting, run)) if run else 0
+        number = filling.fit(index, min(waiting, run - put)) if put < run else 0
         if number:
             filling.put(index, number)
-            run -= number
-        elif run:
+            put += number
+        elif put < run:
             continue
         if waiting > number:
             left.append((index, waiting - number))
-    return (demand, drawn, left) if left else None
+    return left, put
 
 
 RULES: tuple[Rule, ...] = (by_match, by_size, by_density, by_value)

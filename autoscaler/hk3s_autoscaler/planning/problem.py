@@ -3,8 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import mul
 
 from hk3s_autoscaler.scheduling.place import HostPort, conflicts
+
+_FEW_DEMANDS = 64
+_FEW_SIZES = 32
 
 Vector = tuple[int, ...]
 Pattern = tuple[tuple[int, int], ...]
@@ -72,6 +76,25 @@ class Company:
         return max(0, number)
 
 
+class Likeness:
+    """How much each pod that comes in takes of what draws others (see `filling.by_match`)."""
+
+    def __init__(self, problem: "Problem", size: Vector) -> None:
+        self._demands = {index: problem.demands[index] for index in set(problem.alike)}
+        self._squares = tuple(have * have for have in size)
+        self._rows: dict[int, dict[int, float]] = {}
+
+    def row(self, index: int) -> dict[int, float]:
+        """The dot product of a demand with each, as shares of the size, by `Problem.alike`."""
+        row = self._rows.get(index)
+        if row is None:
+            wanted = self._demands[index]
+            shares = [w / square for w, square in zip(wanted, self._squares, strict=True)]
+            row = {other: sum(map(mul, w, shares)) for other, w in self._demands.items()}
+            self._rows[index] = row
+        return row
+
+
 @dataclass(frozen=True, kw_only=True)
 class Problem:
     """Classes of pods (`demands`, `counts`, host `ports`) against kinds of servers and `limits`.
@@ -98,6 +121,19 @@ class Problem:
         """For each class the number of the first one that asks for as much of everything."""
         first: dict[Vector, int] = {}
         return tuple(first.setdefault(demand, i) for i, demand in enumerate(self.demands))
+
+    def likeness(self, size: Vector) -> Likeness:
+        """How alike classes are to a server of a size; remembered for a few sizes and classes."""
+        found = self._likenesses.get(size)
+        if found is None:
+            found = Likeness(self, size)
+            if len(self._likenesses) < _FEW_SIZES and len(set(self.alike)) <= _FEW_DEMANDS:
+                self._likenesses[size] = found
+        return found
+
+    @cached_property
+    def _likenesses(self) -> dict[Vector, Likeness]:
+        return {}
 
     @cached_property
     def picky(self) -> tuple[bool, ...]:
