@@ -77,6 +77,16 @@ def capacity(world: World, doomed: Iterable[str]) -> Capacity:
     return Capacity(ready=tuple(ready), coming=tuple(coming), leaving=tuple(leaving))
 
 
+def arriving(world: World) -> list[Worker]:
+    """Workers that are not in service yet, those included whose node waits to be opened."""
+    return [
+        worker
+        for worker in world.workers
+        if worker.phase in ON_THE_WAY
+        or (worker.node is not None and _is_settling(world, worker.node, worker))
+    ]
+
+
 def _unregistered(world: World, gone: frozenset[str]) -> Iterator[Slot]:
     for worker in world.workers:
         server, pool = worker.server, world.pools.get(worker.pool)

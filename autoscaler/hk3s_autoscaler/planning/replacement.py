@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from hk3s_autoscaler.planning.actions import MarkReplacing
 from hk3s_autoscaler.planning.candidates import Candidate
+from hk3s_autoscaler.planning.capacity import arriving
 from hk3s_autoscaler.planning.drift import aged
-from hk3s_autoscaler.planning.lifecycle import ON_THE_WAY
 from hk3s_autoscaler.planning.reasons import Code, Reason
 from hk3s_autoscaler.planning.rehearsal import rehearse
 from hk3s_autoscaler.planning.world import World
@@ -59,8 +59,8 @@ def hold_up(world: World, candidate: Candidate) -> tuple[MarkReplacing | None, R
     """Say what a node waits for whose pods do not fit elsewhere yet, or end its replacement."""
     since = candidate.node.replacing_since or world.now
     pool = candidate.pool
-    coming = [w.name for w in world.workers if w.phase in ON_THE_WAY and w.pool == pool.name]
-    coming = coming or [w.name for w in world.workers if w.phase in ON_THE_WAY]
+    found = arriving(world)
+    coming = [w.name for w in found if w.pool == pool.name] or [w.name for w in found]
     if coming and world.now < since + REPLACING_LIMIT:
         words = f"{', '.join(coming[:3])} is on its way to take over"
         return None, Reason(Code.WAITING_FOR_REPLACEMENT, words)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hk3s_autoscaler.model.pod import Pod
 from hk3s_autoscaler.planning.actions import CordonNode, CreateServer, MarkReplacing, MarkUnneeded
 from hk3s_autoscaler.planning.candidates import Candidate, Outlook, candidates, outlook
+from hk3s_autoscaler.planning.capacity import arriving
 from hk3s_autoscaler.planning.checks import (
     EXCHANGE_CHECKS,
     MOVABLE_CHECKS,
@@ -21,7 +22,7 @@ from hk3s_autoscaler.planning.checks import (
 )
 from hk3s_autoscaler.planning.consolidation import Consolidation, Exchange, consolidate, stand_in
 from hk3s_autoscaler.planning.drift import aged
-from hk3s_autoscaler.planning.lifecycle import ON_THE_WAY, Phase
+from hk3s_autoscaler.planning.lifecycle import Phase
 from hk3s_autoscaler.planning.reasons import Code, Reason
 from hk3s_autoscaler.planning.rehearsal import rehearse
 from hk3s_autoscaler.planning.removal import RemovalStep, removals
@@ -73,10 +74,8 @@ class _Turn:
         self._view = view
         # While pods come, wait or move, or servers come or are lost, the picture is changing.
         self._restless = (
-            bool(growth.creates or growth.pods)
-            or any(
-                w.phase in (*ON_THE_WAY, Phase.LOST) or _is_moving(world, w) for w in world.workers
-            )
+            bool(growth.creates or growth.pods or arriving(world))
+            or any(w.phase is Phase.LOST or _is_moving(world, w) for w in world.workers)
             or any(_is_arriving(world, pod) for pod in world.snapshot.pods)
         )
         self.steps: list[_Step | RemovalStep] = []

@@ -22,7 +22,7 @@ from autoscaler.builders import (
     server,
     snapshot,
 )
-from hk3s_autoscaler.model.node import Node, Server
+from hk3s_autoscaler.model.node import STARTING_TAINT, Node, Server
 from hk3s_autoscaler.model.nodepool import Budget, Disruption, NodePool
 from hk3s_autoscaler.model.offering import OfferingBlock
 from hk3s_autoscaler.model.pod import DisruptionBudget, Pod, PodKey, Taint
@@ -233,6 +233,19 @@ class TestMakeBeforeBreak:
         found = planned(self.world(fresh=coming))
 
         assert found.actions == ()
+        assert why(found, "dear") is Code.WAITING_FOR_REPLACEMENT
+
+    @pytest.mark.parametrize("taint", [STARTING_TAINT, "example.com/agent-not-ready"])
+    def test_it_waits_for_a_new_node_that_is_ready_but_not_in_service(self, taint: str) -> None:
+        """Giving up here bought a server each hour that nobody ever used."""
+        new = server("new", created_at=NOW - minutes(1))
+        early = self.world(fresh=new, of=new)
+        closed = replace(early.nodes[1], taints=(Taint(key=taint),))
+        slow = pool(startup_taints=(Taint(key="example.com/agent-not-ready"),))
+
+        found = planned(replace(early, nodes=(early.nodes[0], closed), pools=(slow,)))
+
+        assert of_kind(found, MarkReplacing) == of_kind(found, CordonNode) == []
         assert why(found, "dear") is Code.WAITING_FOR_REPLACEMENT
 
     def test_it_is_cordoned_once_its_pods_fit(self) -> None:
