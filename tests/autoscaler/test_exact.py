@@ -66,7 +66,9 @@ def test_the_exact_pass_is_valid_and_no_worse(highspy: None) -> None:
 def test_nonsense_from_the_process_leaves_the_plan_as_it_is(
     highspy: None, reply: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = subprocess.CompletedProcess(args=[], returncode=0, stdout=reply, stderr="")
+    done = subprocess.CompletedProcess[bytes](
+        args=[], returncode=0, stdout=reply.encode(), stderr=b""
+    )
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
 
     assert ExactPacker(1.0)(PROBLEM) == pack(PROBLEM)

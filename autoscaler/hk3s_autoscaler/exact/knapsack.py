@@ -1,7 +1,8 @@
-"""The most valuable load of a server, exactly: dynamic programming over CPU and memory.
+"""The most valuable load of a server: dynamic programming over CPU and memory.
 
-Two resources span a grid in their common divisors; the others are left out, so that the value found
-is never too low. Uses numpy and so belongs to the extra `exact`.
+Two resources span a grid in their common divisors, or in multiples of those where that would be
+too fine: demands are then rounded down, and so are rooms. The other resources are left out. So the
+value found is never too low.
 """
 
 import math
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from hk3s_autoscaler.planning.problem import Kind, Pattern, Problem
 
-_MOST_CELLS = 3_000_000
+_MOST_CELLS = 400_000
 _AXES = (0, 1)
 
 Grid = NDArray[np.float32]
@@ -21,7 +22,7 @@ Grid = NDArray[np.float32]
 def best_load(
     problem: Problem, kind: Kind, values: Sequence[float]
 ) -> tuple[float, tuple[Pattern, ...]]:
-    """Return a value that no load of a kind exceeds (infinite: not tractable), and good loads."""
+    """Return a value that no load of a kind exceeds, and good loads."""
     items = [
         (i, most)
         for i in kind.classes
@@ -30,16 +31,17 @@ def best_load(
     if not items or len(kind.room) < len(_AXES):
         return (0.0 if not items else math.inf), ()
     units = [math.gcd(*(problem.demands[i][axis] for i, _ in items)) or 1 for axis in _AXES]
-    shape = tuple(
-        max(0, kind.room[axis]) // unit + 1 for axis, unit in zip(_AXES, units, strict=True)
-    )
-    if shape[0] * shape[1] > _MOST_CELLS:
-        return math.inf, ()
+    while True:
+        shape = [max(0, kind.room[axis]) // unit + 1 for axis, unit in enumerate(units)]
+        if shape[0] * shape[1] <= _MOST_CELLS:
+            break
+        longer = int(shape[1] > shape[0])
+        units[longer] *= 1 + shape[0] * shape[1] // _MOST_CELLS
     sizes = {
         i: tuple(problem.demands[i][axis] // unit for axis, unit in zip(_AXES, units, strict=True))
         for i, _ in items
     }
-    worth: Grid = np.zeros(shape, dtype=np.float32)
+    worth: Grid = np.zeros(tuple(shape), dtype=np.float32)
     steps: list[tuple[int, int, NDArray[np.bool_]]] = []
     for index, most in items:
         taken, step = 0, 1

@@ -58,16 +58,9 @@ class ExactPacker:
 
     def _ask(self, request: Request) -> Answer | None:
         try:
-            done = subprocess.run(
-                [sys.executable, "-m", "hk3s_autoscaler.exact.worker"],
-                input=json.dumps(write_request(request)),
-                capture_output=True,
-                text=True,
-                timeout=request.seconds + _GRACE,
-                check=True,
-            )
-            # HiGHS may print a banner of its own before the answer.
-            answer = read_answer(request.problem, json.loads(done.stdout.splitlines()[-1]))
+            # HiGHS may print a banner of its own before the answers, of which the last counts.
+            lines = _output(json.dumps(write_request(request)), request.seconds + _GRACE)
+            answer = read_answer(request.problem, json.loads(lines[-1]))
         except (subprocess.SubprocessError, OSError) as error:
             self.failures.append(type(error).__name__)
             return None
@@ -75,3 +68,20 @@ class ExactPacker:
             self.failures.append(f"no answer ({type(error).__name__})")
             return None
         return answer if math.isfinite(answer.bound + answer.whole_bound) else None
+
+
+def _output(given: str, seconds: float) -> list[bytes]:
+    """Return the lines that the process wrote, also when its time is over before it is done."""
+    try:
+        return subprocess.run(
+            [sys.executable, "-m", "hk3s_autoscaler.exact.worker"],
+            input=given.encode(),
+            capture_output=True,
+            timeout=seconds,
+            check=True,
+        ).stdout.splitlines()
+    except subprocess.TimeoutExpired as error:
+        whole = (error.stdout or b"").rpartition(b"\n")[0]
+        if not whole:
+            raise
+        return whole.splitlines()

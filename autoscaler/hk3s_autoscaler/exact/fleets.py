@@ -1,0 +1,64 @@
+"""How many servers of each kind: what may suffice for all pods, whoever shares one with whom.
+
+However pods are valued, what is bought cannot be worth less than they are, and no server is worth
+more than its best load. Any set of valuations so bounds what must be bought.
+"""
+
+from collections.abc import Sequence
+
+import highspy
+import numpy as np
+
+from hk3s_autoscaler.exact.columns import Valuation, solver
+from hk3s_autoscaler.planning.problem import Problem
+
+_SECONDS = 3.0
+_ROUNDING = 1e-6
+_ENOUGH = 0.05
+"""More room than this to spare makes nothing easier."""
+
+
+def cheapest(problem: Problem, valuations: Sequence[Valuation]) -> float:
+    """Return a price that no whole servers undercut which serve all pods."""
+    model = _model(problem, valuations, prices=True)
+    model.run()
+    return max(0.0, float(model.getInfo().mip_dual_bound)) * (1 - _ROUNDING)
+
+
+def roomiest(
+    problem: Problem, valuations: Sequence[Valuation], price: float
+) -> tuple[int, ...] | None:
+    """Return how many of each kind have most to spare at no more than a price, if any suffice."""
+    model = _model(problem, valuations, prices=False)
+    numbers = np.arange(len(problem.kinds), dtype=np.int32)
+    prices = np.array([kind.price / price for kind in problem.kinds])
+    model.addRow(-highspy.kHighsInf, 1.0, len(numbers), numbers, prices)
+    model.run()
+    amounts = list(model.getSolution().col_value)[: len(numbers)]
+    if (
+        not any(amounts)
+        or model.getInfo().primal_solution_status != highspy.kSolutionStatusFeasible
+    ):
+        return None
+    return tuple(round(amount) for amount in amounts)
+
+
+def _model(problem: Problem, valuations: Sequence[Valuation], *, prices: bool) -> highspy.Highs:
+    """Least price, or most to spare in the valuation that is scarcest."""
+    model = solver(_SECONDS)
+    kinds = problem.kinds
+    for number, kind in enumerate(kinds):
+        model.addVar(0.0, highspy.kHighsInf)
+        model.changeColCost(number, float(kind.price) if prices else 0.0)
+        model.changeColIntegrality(number, highspy.HighsVarType.kInteger)
+    model.addVar(0.0, 0.0 if prices else _ENOUGH)
+    model.changeColCost(len(kinds), -1.0)
+    numbers = np.arange(len(kinds) + 1, dtype=np.int32)
+    for valuation in valuations:
+        scale = 1 / max(valuation.wanted, 1e-9)
+        row = np.array([*(most * scale for most in valuation.most), -1.0])
+        model.addRow(1.0 - 1e-9, highspy.kHighsInf, len(numbers), numbers, row)
+    for limit, left in enumerate(problem.limits):
+        amounts = [float(dict(kind.uses).get(limit, 0)) for kind in kinds]
+        model.addRow(-highspy.kHighsInf, float(left), len(kinds), numbers[:-1], np.array(amounts))
+    return model
