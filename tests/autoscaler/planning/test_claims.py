@@ -1,0 +1,150 @@
+"""Pods that compete for volumes, or share them, in one plan."""
+
+from dataclasses import replace
+
+from autoscaler.builders import CONFIG, CX23, NOW, elsewhere, node, pod, snapshot
+from hk3s_autoscaler.model.node import Node
+from hk3s_autoscaler.model.pod import Pod, PodKey
+from hk3s_autoscaler.model.relations import Relations, Spread
+from hk3s_autoscaler.model.selectors import LabelSelector, NodeTerm, Requirement
+from hk3s_autoscaler.model.volumes import Claim, Storage, StorageClass, Volume
+from hk3s_autoscaler.planning.scale_up import Growth, plan_scale_up
+from hk3s_autoscaler.planning.world import World
+
+RWO, RWOP = ("ReadWriteOnce",), ("ReadWriteOncePod",)
+LOCATION, HOST = "csi.hetzner.cloud/location", "kubernetes.io/hostname"
+ZONE = "topology.kubernetes.io/zone"
+HCLOUD = StorageClass(name="hcloud", provisioner="csi.hetzner.cloud", waits=True)
+LOCAL = StorageClass(name="local", provisioner="kubernetes.io/no-provisioner", waits=True)
+
+
+def within(key: str, *values: str) -> tuple[NodeTerm, ...]:
+    return (NodeTerm(expressions=(Requirement(key=key, operator="In", values=values),)),)
+
+
+def disk(name: str, host: str, size: int = 1) -> Volume:
+    return Volume(name=name, terms=within(HOST, host), storage_class="local", modes=RWO, bytes=size)
+
+
+def unbound(name: str, kind: StorageClass, size: int = 1, modes: tuple[str, ...] = RWO) -> Claim:
+    return Claim(key=PodKey("default", name), storage_class=kind.name, modes=modes, bytes=size)
+
+
+def claiming(name: str, *claims: str, relations: Relations | None = None) -> Pod:
+    made = pod(name, cpu="100m")
+    spec = replace(made.spec, claims=tuple((claim, claim) for claim in claims))
+    return replace(made, spec=spec if relations is None else replace(spec, relations=relations))
+
+
+def plan(
+    *pods: Pod,
+    claims: tuple[Claim, ...],
+    volumes: tuple[Volume, ...] = (),
+    nodes: tuple[Node, ...] = (),
+    locations: tuple[str, ...] = ("fsn1", "nbg1"),
+) -> Growth:
+    storage = Storage(claims=claims, volumes=volumes, classes=(HCLOUD, LOCAL))
+    sold = [elsewhere(CX23, location) for location in locations]
+    world = snapshot(pods=pods, nodes=nodes, offerings=sold, storage=storage)
+    return plan_scale_up(World(snapshot=world, config=CONFIG, now=NOW), doomed=())
+
+
+def served(growth: Growth) -> dict[str, str]:
+    return {report.pod.name: report.target for report in growth.pods if report.target}
+
+
+def test_one_disk_serves_one_claim() -> None:
+    growth = plan(
+        claiming("a", "of-a"),
+        claiming("b", "of-b"),
+        claims=(unbound("of-a", LOCAL), unbound("of-b", LOCAL)),
+        volumes=(disk("d", "n-1"),),
+        nodes=(node(name="n-1"),),
+    )
+
+    assert list(served(growth).values()) == ["n-1"]
+
+
+def test_small_claims_leave_the_large_disks_to_large_ones() -> None:
+    sizes = {"a": 5, "b": 1, "c": 1}
+    claims = tuple(unbound(f"of-{name}", LOCAL, size) for name, size in sizes.items())
+    growth = plan(
+        *(claiming(name, f"of-{name}") for name in sizes),
+        claims=claims,
+        volumes=(disk("large", "n-1", 5), disk("small", "n-1", 1)),
+        nodes=(node(name="n-1"),),
+    )
+
+    assert len(served(growth)) == 2
+
+
+def test_two_claims_of_one_pod_need_two_disks_of_one_node() -> None:
+    claims = (unbound("x", LOCAL), unbound("y", LOCAL))
+    nodes = (node(name="n-1"), node(name="n-2"))
+    apart = (disk("d", "n-1"), disk("e", "n-2"))
+    together = (disk("d", "n-2"), disk("e", "n-2"))
+
+    assert not served(plan(claiming("a", "x", "y"), claims=claims, volumes=apart, nodes=nodes))
+    growth = plan(claiming("a", "x", "y"), claims=claims, volumes=together, nodes=nodes)
+    assert served(growth) == {"a": "n-2"}
+
+
+def test_pods_that_share_a_volume_to_be_made_go_to_one_location() -> None:
+    apart = Relations(
+        spread=(
+            Spread(
+                topology_key=HOST,
+                max_skew=1,
+                selector=LabelSelector(
+                    requirements=(Requirement(key="app", operator="Exists", values=()),)
+                ),
+            ),
+        )
+    )
+    pods = [
+        replace(claiming(name, "data", relations=apart), labels=(("app", "x"),)) for name in "abc"
+    ]
+    growth = plan(*pods, claims=(unbound("data", HCLOUD),))
+
+    assert len(served(growth)) == 3
+    assert len({create.offering.location for create in growth.creates}) == 1
+
+
+def test_a_claim_for_one_pod_is_reserved_for_one_of_those_that_wait() -> None:
+    growth = plan(
+        claiming("a", "data"),
+        claiming("b", "data"),
+        claims=(unbound("data", HCLOUD, modes=RWOP),),
+    )
+
+    assert list(served(growth)) == ["a"]
+
+
+def test_volumes_do_not_narrow_the_domains_of_a_spread() -> None:
+    """Nodes elsewhere count, even if the volume cannot be reached from there."""
+    even = Relations(
+        spread=(
+            Spread(
+                topology_key=ZONE,
+                max_skew=1,
+                selector=LabelSelector(
+                    requirements=(Requirement(key="app", operator="Exists", values=()),)
+                ),
+            ),
+        )
+    )
+    here = Volume(
+        name="v", terms=within(LOCATION, "fsn1"), driver="csi.hetzner.cloud", storage_class="hcloud"
+    )
+    volumes = tuple(replace(here, name=f"v{n}", claim=PodKey("default", f"c{n}")) for n in range(3))
+    claims = tuple(replace(unbound(f"c{n}", HCLOUD), volume=f"v{n}") for n in range(3))
+    far = node(name="n-1")
+    far = replace(far, labels=tuple({**dict(far.labels), ZONE: "nbg1"}.items()))
+    pods = [
+        replace(claiming(f"p{n}", f"c{n}", relations=even), labels=(("app", "x"),))
+        for n in range(3)
+    ]
+
+    growth = plan(*pods, claims=claims, volumes=volumes, nodes=(far,))
+
+    assert len(served(growth)) == 1
