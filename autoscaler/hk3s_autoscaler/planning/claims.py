@@ -35,23 +35,36 @@ class Shelf:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dealt:
-    """What was decided: `choices` for single claims, and `shelves` that the others draw from."""
+    """What was decided: `choices` for single claims, and `shelves` that the others draw from.
+
+    `sharers` are the pods whose volume could be made in several places, up to `homes` of them.
+    """
 
     choices: Mapping[PodKey, Choice] = field(default_factory=dict)
     shelves: tuple[Shelf, ...] = ()
+    sharers: frozenset[PodKey] = frozenset()
+    homes: int = 1
 
 
 NOTHING_DEALT = Dealt()
 
 
-def deal(known: Volumes, pods: Sequence[Pod], places: Sequence[Place]) -> Dealt:
-    """Decide for the claims of pending pods; `places` are nodes, and what may be bought."""
-    return _Dealing(known, pods, places).run()
+def deal(known: Volumes, pods: Sequence[Pod], places: Sequence[Place], turn: int = 0) -> Dealt:
+    """Decide for the claims of pending pods; `places` are nodes, and what may be bought.
+
+    With each `turn` shared volumes are made somewhere else, the likeliest place first.
+    """
+    return _Dealing(known, pods, places, turn).run()
 
 
 class _Dealing:
-    def __init__(self, known: Volumes, pods: Sequence[Pod], places: Sequence[Place]) -> None:
+    def __init__(
+        self, known: Volumes, pods: Sequence[Pod], places: Sequence[Place], turn: int
+    ) -> None:
         self._known = known
+        self._turn = turn
+        self._homes = 1
+        self._sharers: set[PodKey] = set()
         self._places = places
         self._choices: dict[PodKey, Choice] = {}
         self._users: dict[PodKey, list[Pod]] = {}
@@ -66,17 +79,23 @@ class _Dealing:
             claim = self._known.claim(key)
             if claim is None:
                 continue
-            if ONE_POD in claim.modes and len(users) > 1:
+            alone = ONE_POD in claim.modes
+            if alone and len(users) > 1:
                 self._reserve(claim, users)
             kind = self._known.storage_class(claim.storage_class)
             if claim.volume or claim.node or kind is None or not kind.waits:
                 continue
             if not kind.makes_volumes:
                 by_hand.setdefault(kind.name, []).append(claim)
-            elif len(users) > 1 and kind.provisioner == HCLOUD_DRIVER:
+            elif len(users) > 1 and not alone and kind.provisioner == HCLOUD_DRIVER:
                 self._choose_home(claim, kind, users)
         shelves = [shelf for name in by_hand for shelf in self._share_out(name, by_hand[name])]
-        return Dealt(choices=self._choices, shelves=tuple(shelves))
+        return Dealt(
+            choices=self._choices,
+            shelves=tuple(shelves),
+            sharers=frozenset(self._sharers),
+            homes=self._homes,
+        )
 
     def _reserve(self, claim: Claim, users: Sequence[Pod]) -> None:
         """A claim for one pod goes to the first that anything would take in."""
@@ -94,11 +113,13 @@ class _Dealing:
                 able = sum(_could_be(pod, place) for pod in users)
                 votes[home] = max(votes[home], able)
         if votes:
-            home = min(votes, key=lambda name: (-votes[name], name))
+            ranked = sorted(votes, key=lambda name: (-votes[name], name))
+            home = ranked[self._turn % len(ranked)]
             here = Requirement(key=CSI_LOCATION_LABEL, operator="In", values=(home,))
-            only = self._choices[claim.key].only if claim.key in self._choices else None
             terms = (NodeTerm(expressions=(here,)),)
-            self._choices[claim.key] = Choice(terms=terms, driver=kind.provisioner, only=only)
+            self._choices[claim.key] = Choice(terms=terms, driver=kind.provisioner)
+            self._homes = max(self._homes, len(ranked))
+            self._sharers.update(pod.key for pod in users)
 
     def _share_out(self, kind: str, claims: Sequence[Claim]) -> Iterator[Shelf]:
         free = [v for v in self._known.storage.volumes if v.storage_class == kind and not v.claim]

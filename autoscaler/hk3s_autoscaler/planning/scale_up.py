@@ -43,9 +43,25 @@ class Growth:
 
 
 def plan_scale_up(world: World, *, doomed: Iterable[str]) -> Growth:
-    """Serve the pending pods; `doomed` names workers that this plan deletes."""
+    """Serve the pending pods; `doomed` names workers that this plan deletes.
+
+    A volume that pods share ties them to where it is made. If some of them are not served there,
+    the other places are tried, and the plan that serves most is taken.
+    """
     gone = frozenset(doomed)
-    volumes = Attachments(world, pending(world), capacity(world, gone), offers(world))
+    growth, volumes = _grow(world, gone, 0)
+    plans = [growth]
+    if volumes.sharers and not volumes.sharers <= _served(growth):
+        plans += [_grow(world, gone, turn)[0] for turn in range(1, volumes.turns)]
+    return max(plans, key=lambda found: len(_served(found)))
+
+
+def _served(growth: Growth) -> frozenset[PodKey]:
+    return frozenset(report.pod for report in growth.pods if report.target)
+
+
+def _grow(world: World, gone: frozenset[str], turn: int) -> tuple[Growth, Attachments]:
+    volumes = Attachments(world, pending(world), capacity(world, gone), offers(world), turn)
     waiting, room, sale = volumes.pods, volumes.room, volumes.sale
     judged = [pod for pod in waiting if not pod.spec.unsupported]
     ceilings = limits(world)
@@ -99,7 +115,7 @@ def plan_scale_up(world: World, *, doomed: Iterable[str]) -> Growth:
         reports.append(_waits(pod, rule or told[pod.spec], ""))
     used = frozenset(spot.name for spot in spots if spot.pods and spot.bought is None)
     numbers = {name: number for number, (name, _) in enumerate(creates)}
-    return Growth(
+    growth = Growth(
         creates=tuple(create for _, create in creates),
         pods=tuple(sorted(reports, key=lambda report: report.pod)),
         used=used,
@@ -107,6 +123,7 @@ def plan_scale_up(world: World, *, doomed: Iterable[str]) -> Growth:
         blocked=(*_hindered(world, sale), *short_of, *_at_limit(world, sale, ceilings, shop.left)),
         order=tuple((pod.key, numbers.get(name, name)) for pod, name in order),
     )
+    return growth, volumes
 
 
 def _kinds(wanted: Demand, sale: Sequence[Offer]) -> tuple[Kind, ...]:

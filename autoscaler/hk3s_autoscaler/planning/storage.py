@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from hk3s_autoscaler.model.pod import Pod
+from hk3s_autoscaler.model.pod import Pod, PodKey
 from hk3s_autoscaler.model.resources import Resources
 from hk3s_autoscaler.model.volumes import HCLOUD_DRIVER, HCLOUD_VOLUMES_A_SERVER
 from hk3s_autoscaler.planning.capacity import Capacity, Slot
@@ -20,9 +20,17 @@ class Attachments:
     """The volumes of pending pods: `pods` say themselves what they demand of a node."""
 
     def __init__(
-        self, world: World, pods: Iterable[Pod], room: Capacity, sale: Sequence[Offer]
+        self,
+        world: World,
+        pods: Iterable[Pod],
+        room: Capacity,
+        sale: Sequence[Offer],
+        turn: int = 0,
     ) -> None:
-        """Judge the claims of pods, given the room that is there and what is for sale."""
+        """Judge the claims of pods, given the room that is there and what is for sale.
+
+        With each `turn` volumes that pods share are made somewhere else.
+        """
         waiting = tuple(pods)
         self._world = world
         self._room, self._sale = room, tuple(sale)
@@ -37,7 +45,7 @@ class Attachments:
             slots = (*room.ready, *room.coming, *room.leaving)
             places = [slot.place for slot in slots] + [offer.place for offer in sale]
             claiming = [pod for pod in waiting if pod.spec.claims]
-            self._dealt = deal(self._volumes, claiming, places)
+            self._dealt = deal(self._volumes, claiming, places, turn)
             self._volumes = replace(self._volumes, choices=self._dealt.choices)
             waiting = tuple(map(self._resolved, waiting))
         self.pods = waiting
@@ -45,6 +53,16 @@ class Attachments:
         self._drivers = sorted(
             name.removeprefix(ATTACHABLE) for name in names if name.startswith(ATTACHABLE)
         )
+
+    @property
+    def sharers(self) -> frozenset[PodKey]:
+        """Pods that share a volume which could be made in one of several places."""
+        return self._dealt.sharers
+
+    @property
+    def turns(self) -> int:
+        """How many turns make a difference."""
+        return self._dealt.homes
 
     @property
     def room(self) -> Capacity:
