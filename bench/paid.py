@@ -4,11 +4,11 @@
 
 A control plane of the lab runs with the scheduler profile that hk3s gives its masters. Pods are
 created and found unschedulable; the daemon's planner buys, the servers join in random order and in
-groups, each is opened as the daemon opens it (its pods nominated, then its starting taint taken
-away), and what still waits is planned for again, until every pod is bound. `ratio` is the price of
-all servers bought, over the lower bound; `second` are servers bought after the first plan.
-`--unguided` opens nodes without nominations: what the scores alone would make of the same
-purchase. The last line is JSON.
+groups, each is opened as the daemon opens it (the pods planned for it are let in first), and what
+still waits is planned for again, until every pod is bound. `ratio` is the price of all servers
+bought, over the lower bound; `second` are servers bought after the first plan. `--unguided` opens
+nodes to everybody at once: what the scores alone would make of the same purchase. The last line
+is JSON.
 """
 
 import argparse
@@ -46,15 +46,16 @@ from bench.workloads import (
 )
 
 from hk3s_autoscaler.adapters import convert
+from hk3s_autoscaler.adapters.opening import NodeOpening
 from hk3s_autoscaler.model.node import STARTING_TAINT, Server
 from hk3s_autoscaler.model.pod import Pod
 from hk3s_autoscaler.model.snapshot import Snapshot
-from hk3s_autoscaler.planning.actions import CreateServer, OpenNode
+from hk3s_autoscaler.planning.actions import CreateServer, InvitePods, OpenNode
 from hk3s_autoscaler.planning.lower_bound import lower_bound
 from hk3s_autoscaler.planning.plan import plan
 from hk3s_autoscaler.planning.supply import offers
 from hk3s_autoscaler.scheduling.place import new_place
-from hk3s_kube import errors, labels
+from hk3s_kube import labels
 
 MIXES: dict[str, Mix] = {
     mix.__name__: mix for mix in (diverse, cpu_heavy, memory_heavy, fifty_shapes)
@@ -98,6 +99,7 @@ class Story:
             replace(sold, allocatable=sold.allocatable - agent) for sold in price_list(cx=cx)
         )
         self._sold = {sold.key: sold for sold in self._offerings}
+        self._opening = NodeOpening(lab.kube, fence=lambda: None)
         self._servers: dict[str, Server] = {}
         self._unjoined: list[str] = []
 
@@ -145,9 +147,9 @@ class Story:
         creates = [action for action in found.actions if isinstance(action, CreateServer)]
         for create in creates:
             self._buy(create, now)
-        openings = [action for action in found.actions if isinstance(action, OpenNode)]
-        await asyncio.gather(*(self._open(opening) for opening in openings))
-        keys = [str(key) for opening in openings for key in opening.pods]
+        steps = [a for a in found.actions if isinstance(a, InvitePods | OpenNode)]
+        await asyncio.gather(*(self._open(step, now) for step in steps))
+        keys = [str(key) for step in steps if isinstance(step, InvitePods) for key in step.pods]
         await self._until(lambda: all(self._is_bound(key) for key in keys), _BINDING)
         return len(creates)
 
@@ -182,6 +184,8 @@ class Story:
 
     async def _join_some(self) -> None:
         """Let a group of servers become nodes, or wait for the scheduler when all have."""
+        if any(node.spec.taints for node in self._lab.nodes.values()):
+            return  # the pods that were let in first are there: the next turn opens the node
         if not self._unjoined:
             known = len(self._lab.waiting())
             await self._until(lambda: len(self._lab.waiting()) < known, _BINDING)
@@ -193,20 +197,18 @@ class Story:
         await self._lab.all(self._lab.kube.create(node) for node in nodes)
         await self._until(lambda: all(name in self._lab.nodes for name in group), _PATIENCE)
 
-    async def _open(self, action: OpenNode) -> None:
-        """Nominate the pods, then take the taint away."""
-        kube = self._lab.kube
-        here = [self._lab.pods[str(key)] for key in action.pods if str(key) in self._lab.pods]
-        if self._guided:
-            patch = {"status": {"nominatedNodeName": action.node}}
-            await self._lab.all(self._nominate(pod, patch) for pod in here)
-        await kube.patch(f"/api/v1/nodes/{action.node}", {"spec": {"taints": None}})
-
-    async def _nominate(self, pod: Pod, patch: dict[str, Any]) -> None:
-        try:
-            await self._lab.kube.patch(f"{_path(pod)}/status", patch)
-        except errors.Invalid:
-            return  # bound in the meantime, which is as good
+    async def _open(self, action: InvitePods | OpenNode, now: datetime) -> None:
+        """Take one step of an opening, and wait until the watch tells of it."""
+        node = action.node
+        if isinstance(action, InvitePods) and self._guided:
+            here = (self._lab.pods.get(str(key)) for key in action.pods)
+            invited = tuple(pod for pod in here if pod is not None)
+            await self._opening.invite(node, invited, now)
+            seen = labels.OPENING_SINCE
+            await self._until(lambda: seen in self._lab.nodes[node].metadata.annotations, _PATIENCE)
+        else:
+            await self._opening.open(node)
+            await self._until(lambda: not self._lab.nodes[node].spec.taints, _PATIENCE)
 
     def _is_bound(self, key: str) -> bool:
         pod = self._lab.pods.get(key)
@@ -250,10 +252,6 @@ class Story:
         deadline = time.monotonic() + seconds
         while not is_so() and time.monotonic() < deadline:  # noqa: ASYNC110 - any predicate
             await asyncio.sleep(_POLL)
-
-
-def _path(pod: Pod) -> str:
-    return f"/api/v1/namespaces/{pod.key.namespace}/pods/{pod.key.name}"
 
 
 def _manifest(pod: Pod) -> dict[str, Any]:

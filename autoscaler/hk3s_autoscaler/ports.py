@@ -291,12 +291,16 @@ class Cluster(Protocol):
         """Delete the server's bootstrap token; gone already is fine."""
         ...
 
-    async def open_node(self, node: str, pods: tuple[Pod, ...]) -> int:
-        """Nominate pods to a node, then take its starting taint away; return how many took it.
+    async def invite_pods(self, node: str, pods: tuple[Pod, ...], since: datetime) -> int:
+        """Let pods onto a node that is not open, and note since when; return how many took it.
 
-        A nomination is a hint to kube-scheduler: pods that are gone, bound or changed are passed
-        over, and a node is opened even when no hint was taken.
+        They are nominated to it and tolerate its starting taint, and that of no other node. Pods
+        that are gone, bound or changed are passed over.
         """
+        ...
+
+    async def open_node(self, node: str) -> None:
+        """Take a node's starting taint away; one that is open already is fine."""
         ...
 
     async def mark_unneeded(self, node: str, since: datetime | None) -> None:

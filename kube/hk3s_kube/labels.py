@@ -26,6 +26,8 @@ DRAIN_REASON: Final = "hk3s.dev/drain-reason"
 REPLACING_SINCE: Final = "hk3s.dev/replacing-since"
 """RFC 3339 time since which another server is there to take over, or on its way."""
 REPLACING_REASON: Final = "hk3s.dev/replacing-reason"
+OPENING_SINCE: Final = "hk3s.dev/opening-since"
+"""RFC 3339 time since which the pods planned for a new node are let in before all others."""
 
 KARPENTER_DO_NOT_DISRUPT: Final = "karpenter.sh/do-not-disrupt"
 SAFE_TO_EVICT: Final = "cluster-autoscaler.kubernetes.io/safe-to-evict"

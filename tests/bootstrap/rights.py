@@ -19,6 +19,7 @@ from hk3s_lab.kubernetes.controlplane import ControlPlane
 
 SECRETS = "/api/v1/namespaces/kube-system/secrets"
 ACCOUNT = "/api/v1/namespaces/hk3s-system/serviceaccounts/hk3s-autoscaler"
+POD = "/api/v1/namespaces/default/pods/anybodys"
 MASTER, WORKER, FOREIGN = "demo-master-1", "demo-general-abcde", "somebody-elses"
 DENIED = (Forbidden, Invalid)
 """RBAC answers 403, an admission policy 422."""
@@ -91,6 +92,17 @@ async def _install(admin: Kube) -> None:
     ):
         node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
         await admin.post("/api/v1/nodes", node)
+    await admin.create(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "anybodys", "namespace": "default"},
+            "spec": {
+                "schedulerName": "nobody",
+                "containers": [{"name": "pause", "image": "pause"}],
+            },
+        }
+    )
 
 
 async def _as_daemon(admin: Kube, text: str) -> WatchedKube:
@@ -106,6 +118,7 @@ async def _wait_for_policies(daemon: Kube) -> None:
     for path, patch in (
         (f"/api/v1/nodes/{FOREIGN}", {"metadata": {"labels": {"x": "y"}}}),
         (f"/api/v1/nodes/{WORKER}", {"metadata": {"labels": {"x": "y"}}}),
+        (f"{POD}/status", {"status": {"message": "x"}}),
     ):
         async with asyncio.timeout(20):
             while True:

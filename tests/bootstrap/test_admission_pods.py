@@ -108,11 +108,80 @@ async def test_the_status_endpoint_does_not_open_the_metadata(
         await rights.daemon.patch(f"{path}/status", {"metadata": metadata})
 
 
-async def test_pods_themselves_are_neither_patched_nor_deleted(rights: Rights) -> None:
+INVITATION = {
+    "key": "hk3s.dev/starting",
+    "operator": "Equal",
+    "value": WORKER,
+    "effect": "NoSchedule",
+}
+
+
+async def tolerate(rights: Rights, path: str, toleration: dict[str, Any]) -> None:
+    change = {"op": "add", "path": "/spec/tolerations/-", "value": toleration}
+    await rights.daemon.patch(path, [change], "application/json-patch+json")
+
+
+async def test_a_pod_is_let_in_by_a_node_that_is_starting(rights: Rights) -> None:
+    path = await pod(rights, "invited")
+
+    for node in (WORKER, "demo-general-other"):
+        await tolerate(rights, path, INVITATION | {"value": node})
+
+    tolerations = (await rights.admin.get(path))["spec"]["tolerations"]
+    assert [t["value"] for t in tolerations if t["key"] == INVITATION["key"]] == [
+        WORKER,
+        "demo-general-other",
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"key": "node-role.kubernetes.io/control-plane"}, id="masters"),
+        pytest.param({"operator": "Exists", "value": ""}, id="every starting node"),
+        pytest.param({"value": ""}, id="no node"),
+        pytest.param({"effect": "NoExecute"}, id="another effect"),
+        pytest.param({"effect": ""}, id="every effect"),
+    ],
+)
+async def test_no_other_taint_is_tolerated(
+    rights: Rights, changes: dict[str, str], request: pytest.FixtureRequest
+) -> None:
+    path = await pod(rights, f"tolerates-{request.node.callspec.id.replace(' ', '-')}")
+
+    with pytest.raises(DENIED, match="of a pod only"):
+        await tolerate(rights, path, INVITATION | changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"metadata": {"labels": {"app": "other"}}}, id="labels"),
+        pytest.param({"metadata": {"annotations": {"a": "b"}}}, id="annotations"),
+        pytest.param({"metadata": {"finalizers": []}}, id="finalizers"),
+        pytest.param({"spec": {"activeDeadlineSeconds": 1}}, id="its end"),
+    ],
+)
+async def test_nothing_else_of_a_pod_is_changed(
+    rights: Rights, changes: dict[str, Any], request: pytest.FixtureRequest
+) -> None:
+    path = await pod(rights, f"itself-{request.node.callspec.id.replace(' ', '-')}")
+
+    with pytest.raises(DENIED, match="of a pod only"):
+        await rights.daemon.patch(path, changes)
+
+
+async def test_no_image_is_changed(rights: Rights) -> None:
+    path = await pod(rights, "image")
+    change = {"op": "replace", "path": "/spec/containers/0/image", "value": "another"}
+
+    with pytest.raises(DENIED, match="of a pod only"):
+        await rights.daemon.patch(path, [change], "application/json-patch+json")
+
+
+async def test_a_pod_is_not_deleted(rights: Rights) -> None:
     path = await pod(rights, "kept")
 
-    with pytest.raises(DENIED):
-        await rights.daemon.patch(path, {"metadata": {"labels": {"app": "other"}}})
     with pytest.raises(DENIED):
         await rights.daemon.delete(path)
 

@@ -98,7 +98,8 @@ async def work(cluster: KubeCluster, watches: Watches) -> None:
     now = clock.now()
     await cluster.create_join_token(NODE, now + timedelta(minutes=20))
     await cluster.revoke_join_token(NODE)
-    assert await cluster.open_node(NODE, (pods["rbac-pending"],)) == 1
+    assert await cluster.invite_pods(NODE, (pods["rbac-pending"],), now) == 1
+    await cluster.open_node(NODE)
     opened = await cluster.get_node(NODE)
     assert opened is not None
     assert STARTING_TAINT not in {taint.key for taint in opened.taints}

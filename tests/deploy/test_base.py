@@ -75,6 +75,7 @@ def test_the_daemon_writes_only_these() -> None:
     assert writing == {
         ("nodes", "delete,get,list,patch,watch", ()),
         ("pods/eviction", "create", ()),
+        ("pods", "patch", ()),
         ("pods/status", "patch", ()),
         ("nodepools/status", "patch", ()),
         ("events", "create,patch", ()),

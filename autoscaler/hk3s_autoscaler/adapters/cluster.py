@@ -1,6 +1,5 @@
 """Kubernetes as the daemon needs it: facts from watches, calls past them, writes behind a fence."""
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -11,8 +10,9 @@ import msgspec
 from hk3s_autoscaler import ports
 from hk3s_autoscaler.adapters import convert, pools
 from hk3s_autoscaler.adapters.kube_events import EventWriter
+from hk3s_autoscaler.adapters.opening import NodeOpening
 from hk3s_autoscaler.adapters.watches import Watches
-from hk3s_autoscaler.model.node import STARTING_TAINT, Node
+from hk3s_autoscaler.model.node import Node
 from hk3s_autoscaler.model.nodepool import NodePool
 from hk3s_autoscaler.model.pod import DaemonSet, DisruptionBudget, Pod
 from hk3s_autoscaler.model.volumes import Storage
@@ -20,11 +20,9 @@ from hk3s_autoscaler.ports import ObjectRef, PoolStatus
 from hk3s_cloudinit import tokens
 from hk3s_kube import errors, labels, nodepool, objects
 from hk3s_kube.client import Json, Kube
-from hk3s_kube.rest import ContentType
 
 FIELD_MANAGER = "hk3s-autoscaler"
 REPORT_NAME = "hk3s-autoscaler-status"
-_NOMINATIONS_AT_ONCE = 8
 _SECRETS = "/api/v1/namespaces/kube-system/secrets"
 T = TypeVar("T", bound=objects.KubeObject)
 
@@ -54,6 +52,7 @@ class KubeCluster:
         self._random_bytes = random_bytes
         self._report_path = f"/api/v1/namespaces/{namespace}/configmaps/{REPORT_NAME}"
         self._events = EventWriter(kube, clock)
+        self._opening = NodeOpening(kube, fence=fence)
         self._uid = ""
 
     async def start(self) -> None:
@@ -151,23 +150,18 @@ class KubeCluster:
         with self._writing(f"join token of {server_name}"):
             await self._kube.delete(_token_path(server_name))
 
-    async def open_node(self, node: str, pods: tuple[Pod, ...]) -> int:
-        """Nominate pods to a node, then take its starting taint away."""
-        gate = asyncio.Semaphore(_NOMINATIONS_AT_ONCE)
+    async def invite_pods(self, node: str, pods: tuple[Pod, ...], since: datetime) -> int:
+        """Let pods onto a node that is not open yet."""
+        with self._writing(f"opening of {node}"):
+            taken, answer = await self._opening.invite(node, pods, since)
+        self._watches.learn_node(_decode(answer, objects.Node))
+        return taken
 
-        async def nominate(pod: Pod) -> bool:
-            patch = {"metadata": {"uid": pod.uid}, "status": {"nominatedNodeName": node}}
-            async with gate:
-                try:
-                    with self._writing(f"nomination of {pod.key}"):
-                        await self._kube.patch(f"{_pod_path(pod)}/status", patch)
-                except (ports.Changed, ports.Rejected):
-                    return False
-            return True
-
-        taken = await asyncio.gather(*(nominate(pod) for pod in pods))
-        await self._take_starting_taint(node)
-        return sum(taken)
+    async def open_node(self, node: str) -> None:
+        """Take a node's starting taint away."""
+        with self._writing(f"opening of {node}"):
+            answer = await self._opening.open(node)
+        self._watches.learn_node(_decode(answer, objects.Node))
 
     async def mark_unneeded(self, node: str, since: datetime | None) -> None:
         """Set or clear the annotation that says since when a node is not needed."""
@@ -275,27 +269,9 @@ class KubeCluster:
         with self._writing("status ConfigMap"):
             await self._kube.patch(self._report_path, {"data": dict(entries)})
 
-    async def _take_starting_taint(self, name: str) -> None:
-        """Remove one taint by its place, for taints are a list without a merge key."""
-        with _translated(f"node {name}"):
-            found = await self._kube.get(_node_path(name))
-        for place, taint in enumerate(found["spec"].get("taints", ())):
-            if taint["key"] == STARTING_TAINT:
-                path = f"/spec/taints/{place}"
-                same: Json = {"op": "test", "path": f"{path}/key", "value": STARTING_TAINT}
-                await self._patch_node(
-                    name, [same, {"op": "remove", "path": path}], "application/json-patch+json"
-                )
-                return
-
-    async def _patch_node(
-        self,
-        name: str,
-        patch: Json | list[Json],
-        content_type: ContentType = "application/merge-patch+json",
-    ) -> None:
+    async def _patch_node(self, name: str, patch: Json) -> None:
         with self._writing(f"node {name}"):
-            answer = await self._kube.patch(_node_path(name), patch, content_type)
+            answer = await self._kube.patch(_node_path(name), patch)
         self._watches.learn_node(_decode(answer, objects.Node))
 
     @contextmanager
@@ -329,10 +305,6 @@ def _decode(value: Any, kind: type[T]) -> T:  # noqa: ANN401 - JSON
 
 def _node_path(name: str) -> str:
     return f"{objects.PATHS[objects.Node]}/{name}"
-
-
-def _pod_path(pod: Pod) -> str:
-    return f"/api/v1/namespaces/{pod.key.namespace}/pods/{pod.key.name}"
 
 
 def _token_path(server_name: str) -> str:

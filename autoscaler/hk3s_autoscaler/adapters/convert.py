@@ -19,7 +19,7 @@ from hk3s_autoscaler.model.pod import (
     PodSpec,
     Taint,
 )
-from hk3s_autoscaler.model.podspec import pod_spec
+from hk3s_autoscaler.model.podspec import is_invitation, pod_spec
 from hk3s_autoscaler.model.resources import Resources
 from hk3s_autoscaler.model.selectors import Operator, Requirement
 from hk3s_autoscaler.model.shapes import PodSpecError
@@ -52,6 +52,9 @@ def pod(item: objects.Pod) -> Pod:
         owner=_owner(meta),
         node=spec.node_name,
         nominated_node=status.nominated_node_name,
+        invited_to=tuple(
+            held.value for held in spec.tolerations if is_invitation(held.key, held.operator)
+        ),
         phase=cast("Any", status.phase if status.phase in _PHASES else "Pending"),
         unschedulable_since=(scheduled.last_transition_time or created_at)
         if refused and scheduled is not None and not spec.node_name
@@ -97,6 +100,7 @@ def node(item: objects.Node, cluster: str) -> Node:
         draining_reason=notes.get(labels.DRAIN_REASON, ""),
         replacing_since=_noted_time(notes.get(labels.REPLACING_SINCE)),
         replacing_reason=notes.get(labels.REPLACING_REASON, ""),
+        opening_since=_noted_time(notes.get(labels.OPENING_SINCE)),
         kubelet_version=item.status.node_info.kubelet_version,
         is_master=is_master(item),
         do_not_disrupt=_flag(notes.get(labels.KARPENTER_DO_NOT_DISRUPT)) is True

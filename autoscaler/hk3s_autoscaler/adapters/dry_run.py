@@ -100,10 +100,14 @@ class DryRunCluster(KubeCluster):
         """Say so."""
         _log.debug("would.revoke_join_token", name=server_name)
 
-    async def open_node(self, node: str, pods: tuple[Pod, ...]) -> int:
+    async def invite_pods(self, node: str, pods: tuple[Pod, ...], since: datetime) -> int:
         """Say so."""
-        _log.info("would.open_node", node=node, pods=len(pods))
+        _log.info("would.invite_pods", node=node, pods=len(pods), since=since.isoformat())
         return 0
+
+    async def open_node(self, node: str) -> None:
+        """Say so."""
+        _log.info("would.open_node", node=node)
 
     async def mark_unneeded(self, node: str, since: datetime | None) -> None:
         """Say so."""

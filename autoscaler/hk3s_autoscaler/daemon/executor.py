@@ -20,6 +20,7 @@ from hk3s_autoscaler.planning.actions import (
     DeleteServer,
     DrainNode,
     FinishServer,
+    InvitePods,
     MarkReplacing,
     MarkUnneeded,
     OpenNode,
@@ -30,6 +31,7 @@ from hk3s_autoscaler.ports import Changed, NotLeader, PortError, Rejected
 
 OnMachine = (
     FinishServer
+    | InvitePods
     | OpenNode
     | MarkUnneeded
     | MarkReplacing
@@ -167,7 +169,7 @@ class Executor:
         match action:
             case FinishServer():
                 await creation.finish(kit, action)
-            case OpenNode():
+            case InvitePods() | OpenNode():
                 await self._open(action, snapshot)
             case MarkUnneeded():
                 await kit.cluster.mark_unneeded(action.node, action.since)
@@ -193,11 +195,15 @@ class Executor:
             case _:
                 assert_never(action)
 
-    async def _open(self, action: OpenNode, snapshot: Snapshot) -> None:
-        wanted = frozenset(action.pods)
+    async def _open(self, action: InvitePods | OpenNode, snapshot: Snapshot) -> None:
+        if isinstance(action, OpenNode):
+            await self._kit.cluster.open_node(action.node)
+            _log.info("node.opened", node=action.node, why=action.reason.message)
+            return
+        wanted, now = frozenset(action.pods), self._kit.clock.now()
         pods = tuple(pod for pod in snapshot.pods if pod.key in wanted)
-        nominated = await self._kit.cluster.open_node(action.node, pods)
-        _log.info("node.opened", node=action.node, counted=len(wanted), nominated=nominated)
+        invited = await self._kit.cluster.invite_pods(action.node, pods, now)
+        _log.info("node.opening", node=action.node, counted=len(wanted), invited=invited)
 
     async def _cordon(self, action: CordonNode, snapshot: Snapshot) -> None:
         await self._kit.cluster.cordon(action.node, action.reason.code, self._kit.clock.now())
@@ -228,7 +234,8 @@ def _subject(action: OnMachine) -> str:
         case FinishServer() | DeleteServer():
             return action.name
         case (
-            OpenNode()
+            InvitePods()
+            | OpenNode()
             | MarkUnneeded()
             | MarkReplacing()
             | CordonNode()

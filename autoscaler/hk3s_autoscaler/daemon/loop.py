@@ -12,6 +12,7 @@ from hk3s_autoscaler.daemon.observe import observe
 from hk3s_autoscaler.daemon.quiet import LastPlan
 from hk3s_autoscaler.daemon.report import Reporter
 from hk3s_autoscaler.daemon.trigger import Batch, Seen, Trigger
+from hk3s_autoscaler.model.node import STARTING_TAINT, Node
 from hk3s_autoscaler.model.snapshot import PlanConfig, Snapshot
 from hk3s_autoscaler.planning.actions import Action, CreateServer
 from hk3s_autoscaler.planning.result import Plan
@@ -150,7 +151,7 @@ class Loop:
         self._working = bool(
             begun
             or self._joins.waiting
-            or any(node.draining_since for node in snapshot.nodes)
+            or any(node.draining_since or _is_opening(node) for node in snapshot.nodes)
             or any(server.status in {"requested", "deleting"} for server in snapshot.servers)
         )
 
@@ -161,6 +162,10 @@ def needs_fresh_servers(actions: Iterable[Action]) -> bool:
     Only buying relies on the list; whatever concerns one server reads that server anew.
     """
     return any(isinstance(action, CreateServer) for action in actions)
+
+
+def _is_opening(node: Node) -> bool:
+    return node.opening_since is not None and any(t.key == STARTING_TAINT for t in node.taints)
 
 
 def _count(actions: Iterable[Action]) -> dict[str, int]:

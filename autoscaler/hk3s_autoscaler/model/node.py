@@ -9,7 +9,7 @@ from hk3s_autoscaler.model.pod import PodKey, Taint
 from hk3s_autoscaler.model.resources import Resources
 
 STARTING_TAINT = "hk3s.dev/starting"
-"""Our workers register with it; it goes once the pods planned for them are nominated to them."""
+"""Our workers register with it; it goes once the pods planned for them are there."""
 
 ServerStatus = Literal[
     "requested",  # our own word: the create call is under way
@@ -35,6 +35,7 @@ class Node:
     `draining_reason` says why, for events and metrics after a restart.
     `replacing_since` says that a server was bought in its stead, and `replacing_reason` why; they
     are our annotations, too.
+    `opening_since` is when the pods planned for a new node were let in before all others.
     `kubelet_version` is k3s's own (`v1.36.5+k3s1`), empty when unknown.
     `ready_since` is when the Ready condition last became true, `None` when unknown or not ready.
     """
@@ -56,6 +57,7 @@ class Node:
     draining_reason: str = ""
     replacing_since: datetime | None = None
     replacing_reason: str = ""
+    opening_since: datetime | None = None
     kubelet_version: str = ""
     is_master: bool = False
     do_not_disrupt: bool = False

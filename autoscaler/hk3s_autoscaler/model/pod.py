@@ -86,7 +86,8 @@ class Pod:
 
     `unschedulable_since` is set when kube-scheduler said so (PodScheduled=False, reason
     Unschedulable). `node` is empty until the pod is bound. `nominated_node` is where the scheduler
-    wants to put it after a preemption.
+    wants to put it after a preemption, or where we planned it; `invited_to` are new nodes that let
+    it in before they are open, by tolerations that we gave it.
     `mirror` marks static pods; `local_storage` names volumes that would be lost with the node;
     `safe_to_evict` and `do_not_disrupt` are the annotations users of cluster-autoscaler and
     Karpenter know; `evict_on_completion` is the third value of the former, `protected_until` the
@@ -101,6 +102,7 @@ class Pod:
     owner: Owner | None = None
     node: str = ""
     nominated_node: str = ""
+    invited_to: tuple[str, ...] = ()
     phase: Literal["Pending", "Running", "Succeeded", "Failed", "Unknown"] = "Pending"
     unschedulable_since: datetime | None = None
     gated: bool = False

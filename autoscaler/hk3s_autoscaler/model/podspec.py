@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Literal, cast, get_args
 
 from hk3s_autoscaler.model import quantity
+from hk3s_autoscaler.model.node import STARTING_TAINT
 from hk3s_autoscaler.model.pod import Effect, PodSpec, Toleration
 from hk3s_autoscaler.model.podrules import RuleReader
 from hk3s_autoscaler.model.resources import Resources
@@ -100,6 +101,8 @@ def _combine(
 def _tolerations(spec: Json, problems: list[str]) -> Iterator[Toleration]:
     for item in objects(spec, "tolerations"):
         operator = item.get("operator") or "Equal"
+        if is_invitation(str(item.get("key") or ""), operator):
+            continue  # ours, and of one pod: its equals are still equal to the planner
         effect = item.get("effect") or ""
         if operator not in get_args(TolerationOperator) or effect not in ("", *get_args(Effect)):
             problems.append(f"toleration {operator} {effect}".rstrip())
@@ -110,6 +113,11 @@ def _tolerations(spec: Json, problems: list[str]) -> Iterator[Toleration]:
             value=str(item.get("value") or ""),
             effect=cast("Effect", effect),
         )
+
+
+def is_invitation(key: str, operator: str) -> bool:
+    """Whether a toleration lets a pod onto one new node before that is open."""
+    return key == STARTING_TAINT and operator == "Equal"
 
 
 def _host_ports(spec: Json) -> Iterator[tuple[str, str, int]]:

@@ -36,15 +36,22 @@ class FinishServer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenNode:
-    """Put a node that became Ready into service.
+class InvitePods:
+    """Let the pods that the plan counts onto a new node in before all others.
 
-    The pods that the plan counts onto it are nominated to it first, so that kube-scheduler carries
-    the plan out instead of spreading or mixing them as its scores would.
+    So kube-scheduler carries the plan out instead of spreading or mixing them as its scores would.
     """
 
     node: str
     pods: tuple[PodKey, ...]
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenNode:
+    """Put a node into service for everybody."""
+
+    node: str
     reason: Reason
 
 
@@ -119,6 +126,7 @@ class DeleteNode:
 Action = (
     CreateServer
     | FinishServer
+    | InvitePods
     | OpenNode
     | MarkUnneeded
     | MarkReplacing

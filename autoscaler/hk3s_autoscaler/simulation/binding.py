@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from hk3s_autoscaler.model.node import Node
+from hk3s_autoscaler.model.node import STARTING_TAINT, Node
 from hk3s_autoscaler.model.pod import Pod, PodSpec
 from hk3s_autoscaler.model.resources import Resources
 from hk3s_autoscaler.planning.bonds import UNBOUND, bonds
@@ -76,7 +76,11 @@ class _Scheduler:
             self._board.put(role, self._numbers[name])
 
     def _takes(self, pod: Pod, name: str) -> bool:
-        if not fits(pod.spec, self._places[name]):
+        place = self._places[name]
+        if name in pod.invited_to:
+            others = tuple(taint for taint in place.taints if taint.key != STARTING_TAINT)
+            place = replace(place, taints=others)
+        if not fits(pod.spec, place):
             return False
         role = self._roles.get(pod.key)
         return role is None or self._board.allows(role, self._numbers[name])

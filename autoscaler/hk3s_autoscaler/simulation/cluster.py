@@ -20,6 +20,7 @@ from hk3s_autoscaler.planning.actions import (
     DeleteNode,
     DeleteServer,
     DrainNode,
+    InvitePods,
     MarkReplacing,
     MarkUnneeded,
     OpenNode,
@@ -150,8 +151,8 @@ class Cluster:
                     if action.name not in self.nodes:
                         in_doubt.add(action.pool)
                     self._delete(action, now)
-                case OpenNode():
-                    self._open(action)
+                case InvitePods():
+                    self._invite(action, now)
                 case _:
                     self._change_node(action, now)
 
@@ -178,6 +179,10 @@ class Cluster:
                     draining_since=now,
                     draining_reason=action.reason.code.value,
                 )
+            case OpenNode():
+                node = self.nodes[action.node]
+                kept = tuple(taint for taint in node.taints if taint.key != STARTING_TAINT)
+                self._change(action.node, taints=kept)
             case UncordonNode():
                 self._change(action.node, **_IN_SERVICE)
 
@@ -231,14 +236,13 @@ class Cluster:
         for key in [key for key, pod in self.pods.items() if pod.node == action.name]:
             self._evict(key, now)
 
-    def _open(self, action: OpenNode) -> None:
-        node = self.nodes[action.node]
-        kept = tuple(taint for taint in node.taints if taint.key != STARTING_TAINT)
-        self._change(action.node, taints=kept)
+    def _invite(self, action: InvitePods, now: datetime) -> None:
+        self._change(action.node, opening_since=now)
         for key in action.pods:
             pod = self.pods.get(key)
             if pod is not None and not pod.node:
-                self.pods[key] = replace(pod, nominated_node=action.node)
+                here = (*pod.invited_to, action.node)
+                self.pods[key] = replace(pod, nominated_node=action.node, invited_to=here)
 
     def _evict(self, key: PodKey, now: datetime) -> None:
         """Its controller makes it anew."""
@@ -250,6 +254,7 @@ class Cluster:
             pod,
             node="",
             nominated_node="",
+            invited_to=(),
             phase="Pending",
             created_at=now,
             unschedulable_since=now,
