@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from autoscaler import builders
-from autoscaler.differential.generate import Case
+from autoscaler.differential.case import Case
 from hk3s_autoscaler.adapters import convert, convert_storage
 from hk3s_autoscaler.model.node import Node
 from hk3s_autoscaler.model.pod import DaemonSet, Pod

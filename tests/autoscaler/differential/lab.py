@@ -11,7 +11,7 @@ from typing import Any
 
 from autoscaler.builders import CONFIG, NOW
 from autoscaler.differential import facts, storage
-from autoscaler.differential.generate import Case
+from autoscaler.differential.case import Case
 from autoscaler.differential.provisioner import Provisioner
 from autoscaler.differential.scheduler import Pods, cluster
 from hk3s_autoscaler.model.pod import PodKey
@@ -69,17 +69,20 @@ class Answer:
     @property
     def impossible(self) -> list[PodKey]:
         """Pods that the plan serves nowhere; an expendable one may go where there is room."""
+        spared = [key_of(pod) for pod in self.expendable]
+        keys = (key_of(pod) for pod in self.case.pending)
+        return [key for key in keys if key not in self.targets and key not in spared]
+
+    @property
+    def expendable(self) -> list[Json]:
+        """Pods that make way for any other, and for which nothing is bought."""
         cutoff = self.world.config.expendable_priority_cutoff
-        return [
-            key
-            for pod in self.case.pending
-            if (key := key_of(pod)) not in self.targets and pod["spec"]["priority"] >= cutoff
-        ]
+        return [pod for pod in self.case.pending if pod["spec"]["priority"] < cutoff]
 
 
-def answer(case: Case) -> Answer:
-    """Plan a case."""
-    world = World(snapshot=facts.snapshot(case), config=CONFIG, now=NOW)
+def answer(case: Case, seen: Case | None = None) -> Answer:
+    """Plan a case, or what is seen of it."""
+    world = World(snapshot=facts.snapshot(seen or case), config=CONFIG, now=NOW)
     growth = plan_scale_up(world, doomed=())
     targets = {r.pod: r.target for r in growth.pods if r.target}
     for number, create in enumerate(growth.creates):
@@ -96,17 +99,25 @@ class Scheduler:
         self._provisioner = provisioner
         self._serial = count()
 
-    async def judge(self, case: Case) -> Judgement:
-        """Carry a plan out, and say where kube-scheduler has another opinion."""
-        asked = answer(case)
+    async def judge(
+        self, case: Case, *, seen: Case | None = None, seconds: float = 15.0
+    ) -> Judgement:
+        """Carry a plan out, and say where kube-scheduler has another opinion.
+
+        The plan is for what is `seen`, if that differs, and then the first objection is enough. A
+        planned pod has some `seconds` to be bound.
+        """
+        asked = answer(case, seen)
         try:
             refused = await self._set_up(asked)
             for key in asked.order:
+                if seen is not None and refused:
+                    break
                 await self._kube.create(_pinned(_manifest(case, key), asked.targets[key]))
-                verdict = await self._pods.verdict(str(key), patient=True)
+                verdict = await self._pods.verdict(str(key), patient=True, seconds=seconds)
                 if verdict != f"on {asked.targets[key]}":
                     refused.append(f"{key} for {asked.targets[key]}: {verdict}")
-            impossible = asked.impossible
+            impossible = asked.impossible if seen is None or not refused else []
             bound = await self._refuses(asked, impossible) if impossible else []
             return Judgement(
                 refused=tuple(refused),
@@ -139,25 +150,14 @@ class Scheduler:
             await self._kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
         for manifest in (*case.classes, *case.volumes, *case.claims):
             await self._kube.create(manifest)
-        unbound = {c["metadata"]["name"] for c in case.claims if "volumeName" not in c["spec"]}
+        held = [claim for claim in case.claims if "volumeName" in claim["spec"]]
         await self._provisioner.settled(
-            {v["metadata"]["name"] for v in case.volumes}
-            | {str(key_of(c)) for c in case.claims if c["metadata"]["name"] not in unbound}
+            {v["metadata"]["name"] for v in case.volumes} | {str(key_of(c)) for c in held}
         )
-        places = {(o.pool.name, o.key): o.place for o in offers(asked.world)}
-        bought = [
-            _node_of(places[create.pool, create.offering], f"{case.name}-b{number}", asked)
-            for number, create in enumerate(asked.growth.creates)
-        ]
-        nodes = [copy.deepcopy(node) for node in (*case.nodes, *bought)]
-        for node in nodes:
-            for key, target in asked.targets.items():
-                if target == node["metadata"]["name"]:
-                    for amounts in (node["status"]["capacity"], node["status"]["allocatable"]):
-                        amounts[_pin(key)] = "1"
+        nodes = _nodes(asked)
+        there, bought = nodes[: len(case.nodes)], nodes[len(case.nodes) :]
         for csi_node in case.csi_nodes:
             await self._kube.create(csi_node)
-        there = nodes[: len(case.nodes)]
         for node in there:
             await self._create_node(node)
         for manifest in (*case.running, *case.daemonsets):
@@ -165,10 +165,9 @@ class Scheduler:
         for pod, node_name in case.nominated:
             await self._kube.create(pod)
             await self._pods.nominated(str(key_of(pod)), node_name)
-        for pod in case.pending:
-            if key_of(pod) not in asked.targets and key_of(pod) not in asked.impossible:
-                await self._kube.create(pod)
-        return await self._add_nodes(case, nodes[len(case.nodes) :], there)
+        for pod in asked.expendable:
+            await self._kube.create(pod)
+        return await self._add_nodes(case, bought, there)
 
     async def _add_nodes(
         self, case: Case, nodes: Sequence[Json], there: Sequence[Json] = ()
@@ -269,6 +268,23 @@ async def judge_all(judge: Scheduler, cases: Iterable[Case], at_once: int = 6) -
         if case.alone:
             await one(case)
     return [found[case.name] for case in every]
+
+
+def _nodes(asked: Answer) -> list[Json]:
+    """All nodes, then what is bought; each has what the pods planned for it are pinned by."""
+    case = asked.case
+    places = {(o.pool.name, o.key): o.place for o in offers(asked.world)}
+    bought = [
+        _node_of(places[create.pool, create.offering], f"{case.name}-b{number}", asked)
+        for number, create in enumerate(asked.growth.creates)
+    ]
+    nodes = [copy.deepcopy(node) for node in (*case.nodes, *bought)]
+    for node in nodes:
+        for key, target in asked.targets.items():
+            if target == node["metadata"]["name"]:
+                for amounts in (node["status"]["capacity"], node["status"]["allocatable"]):
+                    amounts[_pin(key)] = "1"
+    return nodes
 
 
 def key_of(manifest: Json) -> PodKey:
