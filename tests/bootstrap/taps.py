@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import ssl
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,6 +12,8 @@ from pathlib import Path
 
 import aiohttp
 from aiohttp import web
+
+import forks
 
 HOP_BY_HOP = {"connection", "content-length", "content-encoding", "host", "transfer-encoding"}
 SECONDS = 60.0
@@ -97,18 +98,8 @@ class Trap:
 @asynccontextmanager
 async def trap() -> AsyncIterator[Trap]:
     """Start the process that all others are forked from."""
-    zygote = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(Path(__file__).with_name("zygote.py")),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        yield Trap(zygote)
-    finally:
-        assert zygote.stdin is not None
-        zygote.stdin.close()
-        await zygote.wait()
+    async with forks.zygote(Path(__file__).with_name("zygote.py")) as process:
+        yield Trap(process)
 
 
 class Tap:

@@ -8,38 +8,31 @@ import json
 import os
 import sys
 import time
-import traceback
+from typing import NoReturn
 from unittest import mock
 
+from forks import end_with
 from hk3s_bootstrap.cli import main
 
 SHORTER = 50.0
 """Divides the pauses between the SDK's own attempts: no test is about their length."""
 
 
-def become(order: dict[str, object]) -> None:
-    """Turn this process into the command; never returns."""
-    code = 70
-    try:
-        os.chdir(str(order["directory"]))
-        os.environ.clear()
-        os.environ.update(dict(order["environment"]))  # type: ignore[call-overload] # JSON
-        for number, name in ((1, "stdout"), (2, "stderr")):
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-            os.dup2(os.open(str(order[name]), flags, 0o600), number)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        sys.argv = ["hk3s-bootstrap", *order["argv"]]  # type: ignore[misc] # JSON
-        main()
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:  # noqa: BLE001 - as the interpreter would
-        traceback.print_exc()
-        code = 1
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+def become(order: dict[str, object]) -> NoReturn:
+    """Turn this process into the command."""
+    end_with(lambda: _run(order))
+
+
+def _run(order: dict[str, object]) -> None:
+    os.chdir(str(order["directory"]))
+    os.environ.clear()
+    os.environ.update(dict(order["environment"]))  # type: ignore[call-overload] # JSON
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        os.dup2(os.open(str(order[name]), flags, 0o600), number)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    sys.argv = ["hk3s-bootstrap", *order["argv"]]  # type: ignore[misc] # JSON
+    main()
 
 
 def serve() -> None:

@@ -4,13 +4,13 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import forks
 from holds.relay import Relay
 
 _END_SECONDS = 60.0
@@ -38,18 +38,8 @@ class Zygote:
 @asynccontextmanager
 async def zygote() -> AsyncIterator[Zygote]:
     """Start the process that all replicas are forked from."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(Path(__file__).with_name("zygote.py")),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
+    async with forks.zygote(Path(__file__).with_name("zygote.py")) as process:
         yield Zygote(process)
-    finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        await process.wait()
 
 
 @dataclass(slots=True)

@@ -9,43 +9,36 @@ on a machine too busy to renew it in time.
 import json
 import os
 import sys
-import traceback
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 from unittest import mock
 
+from forks import end_with
 from hk3s_autoscaler.cli import main
 from hk3s_kube.lease import LeaseTimes
 
 PATIENT = partial(LeaseTimes, duration=120.0, renew_deadline=100.0, request=30.0)
 
 
-def become(order: dict[str, object]) -> None:
-    """Turn this process into the command; never returns."""
-    code = 70
-    try:
-        os.environ.clear()
-        os.environ.update(dict(order["environment"]))  # type: ignore[call-overload] # JSON
-        log = os.open(str(order["stderr"]), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        for number, file in ((0, nothing), (1, log), (2, log)):
-            os.dup2(file, number)
-        sys.argv = ["hk3s-autoscaler", *order["argv"]]  # type: ignore[misc] # JSON
-        if order["exec"]:
-            program = str(Path(sys.executable).with_name("hk3s-autoscaler"))
-            os.execv(program, [program, *sys.argv[1:]])  # noqa: S606 - no shell
-        with mock.patch("hk3s_kube.lease.LeaseTimes", PATIENT if order["patient"] else LeaseTimes):
-            main()
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:  # noqa: BLE001 - as the interpreter would
-        traceback.print_exc()
-        code = 1
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+def become(order: dict[str, object]) -> NoReturn:
+    """Turn this process into the command."""
+    end_with(lambda: _run(order))
+
+
+def _run(order: dict[str, object]) -> None:
+    os.environ.clear()
+    os.environ.update(dict(order["environment"]))  # type: ignore[call-overload] # JSON
+    log = os.open(str(order["stderr"]), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for number, file in ((0, nothing), (1, log), (2, log)):
+        os.dup2(file, number)
+    sys.argv = ["hk3s-autoscaler", *order["argv"]]  # type: ignore[misc] # JSON
+    if order["exec"]:
+        program = str(Path(sys.executable).with_name("hk3s-autoscaler"))
+        os.execv(program, [program, *sys.argv[1:]])  # noqa: S606 - no shell
+    with mock.patch("hk3s_kube.lease.LeaseTimes", PATIENT if order["patient"] else LeaseTimes):
+        main()
 
 
 def serve() -> None:
