@@ -1,10 +1,12 @@
 """What may be bought: offerings of pools, as the places that they would become."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from hk3s_autoscaler.model.nodepool import NodePool, TypeFilter
 from hk3s_autoscaler.model.offering import Offering, OfferingBlock, OfferingKey
+from hk3s_autoscaler.model.pod import Taint
+from hk3s_autoscaler.planning.experience import learnt_taints
 from hk3s_autoscaler.planning.reasons import Code, Reason
 from hk3s_autoscaler.planning.world import World
 from hk3s_autoscaler.scheduling.place import Place, new_place, with_daemons
@@ -35,10 +37,11 @@ def offers(world: World) -> tuple[Offer, ...]:
     Hetzner's and not the pool's.
     """
     blocks = _blocks(world)
+    pools = [pool for pool in world.snapshot.pools if not pool.problem]
+    learnt = {pool.name: learnt_taints(world, pool) for pool in pools}
     found = [
-        _offer(world, pool, offering, blocks.get(offering.key))
-        for pool in world.snapshot.pools
-        if not pool.problem
+        _offer(world, pool, offering, blocks.get(offering.key), learnt[pool.name])
+        for pool in pools
         for offering in world.snapshot.offerings
         if takes(pool, offering) and not is_withdrawn(offering, world.now)
     ]
@@ -92,7 +95,13 @@ def _matches(types: TypeFilter, offering: Offering) -> bool:
     )
 
 
-def _offer(world: World, pool: NodePool, offering: Offering, block: OfferingBlock | None) -> Offer:
+def _offer(
+    world: World,
+    pool: NodePool,
+    offering: Offering,
+    block: OfferingBlock | None,
+    learnt: tuple[Taint, ...],
+) -> Offer:
     place = new_place(
         pool,
         offering,
@@ -104,6 +113,7 @@ def _offer(world: World, pool: NodePool, offering: Offering, block: OfferingBloc
         hindrance = Reason(
             Code.OUT_OF_STOCK, f"{block.key} until {block.until:%H:%M} UTC ({block.reason})"
         )
+    place = replace(place, taints=(*place.taints, *learnt)) if learnt else place
     daemons = with_daemons(place, world.snapshot.daemonsets)
     return Offer(pool=pool, offering=offering, place=daemons, hindrance=hindrance)
 
