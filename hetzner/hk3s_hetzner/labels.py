@@ -16,6 +16,8 @@ PRICE = f"{PREFIX}price"
 """Micro-euro an hour, net, at which the server was bought: list prices change, it does not."""
 TOKEN_EXPIRES = f"{PREFIX}token-expires"
 """Unix seconds after which the join token in the server's user-data is worthless."""
+TEMPLATE = f"{PREFIX}template"
+"""What the pool asked of its nodes when the server was made, as its maker wrote it; may lack."""
 CA = f"{PREFIX}ca"
 """First 32 hex digits of the cluster's CA hash, on the bastion and the master."""
 
@@ -28,13 +30,17 @@ _VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerLabels:
-    """What a worker's labels say. `price_micro_eur_hour` is what it was bought for."""
+    """What a worker's labels say. `price_micro_eur_hour` is what it was bought for.
+
+    `template` is a record of what its pool asked for then, empty on servers made without one.
+    """
 
     cluster: str
     cluster_uid: str
     pool: str
     price_micro_eur_hour: int
     token_expires: datetime
+    template: str = ""
 
 
 def is_value(text: str) -> bool:
@@ -63,6 +69,7 @@ def for_worker(worker: WorkerLabels) -> dict[str, str]:
         CLUSTER_UID: _checked(CLUSTER_UID, worker.cluster_uid),
         PRICE: str(worker.price_micro_eur_hour),
         TOKEN_EXPIRES: str(int(worker.token_expires.timestamp())),
+        **({TEMPLATE: _checked(TEMPLATE, worker.template)} if worker.template else {}),
     }
 
 
@@ -80,6 +87,7 @@ def read_worker(labels: Mapping[str, str]) -> WorkerLabels | None:
             pool=labels[POOL],
             price_micro_eur_hour=int(labels[PRICE]),
             token_expires=datetime.fromtimestamp(int(labels[TOKEN_EXPIRES]), UTC),
+            template=labels.get(TEMPLATE, ""),
         )
     except (KeyError, ValueError, OverflowError, OSError):
         return None

@@ -23,6 +23,16 @@ def test_a_workers_labels_are_read_back() -> None:
     assert all(labels.is_value(value) for value in written.values())
 
 
+def test_a_record_of_the_template_is_read_back_and_may_lack() -> None:
+    recorded = replace(WORKER, template="1.0123456789abcdef.0123456789abcdef")
+
+    written = labels.for_worker(recorded)
+
+    assert written["hk3s.dev/template"] == recorded.template
+    assert labels.read_worker(written) == recorded
+    assert "hk3s.dev/template" not in labels.for_worker(WORKER)
+
+
 @pytest.mark.parametrize(
     "change",
     [{labels.PRICE: "cheap"}, {labels.ROLE: "master"}, {labels.TOKEN_EXPIRES: "9" * 30}],

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from hk3s_autoscaler import ports
 from hk3s_autoscaler.config import Config
+from hk3s_autoscaler.model import template
 from hk3s_autoscaler.model.nodepool import NodePool
 from hk3s_autoscaler.model.offering import Offering
 from hk3s_autoscaler.ports import Clock, ServerRequest
@@ -72,6 +73,7 @@ class WorkerBirths:
                     pool=pool.name,
                     price_micro_eur_hour=offering.micro_eur_per_hour,
                     token_expires=expires_at,
+                    template=template.record(pool),
                 )
             )
         except ValueError as error:

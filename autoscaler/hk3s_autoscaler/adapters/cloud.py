@@ -238,6 +238,7 @@ class HetznerCloud:
             attached=address is not None,
             locked=item.locked,
             token_expires_at=worker.token_expires,
+            template=worker.template,
         )
 
 

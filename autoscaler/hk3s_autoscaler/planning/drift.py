@@ -3,12 +3,22 @@
 import re
 from collections.abc import Callable
 
+from hk3s_autoscaler.model import template
 from hk3s_autoscaler.planning.candidates import Candidate
 from hk3s_autoscaler.planning.reasons import Code, Reason
 from hk3s_autoscaler.planning.supply import takes
 from hk3s_autoscaler.planning.world import World
 
 _VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)(?:[-+].*?k3s(\d+))?")
+
+_SYSTEM_DOMAINS = (
+    ".kubernetes.io",
+    ".k8s.io",
+    ".cattle.io",
+    ".hetzner.cloud",
+    ".hk3s.dev",
+    ".cilium.io",
+)
 
 Check = Callable[[Candidate, World], str]
 
@@ -58,6 +68,45 @@ def taints(candidate: Candidate, _: World) -> str:
     return ""
 
 
+def removed_labels(candidate: Candidate, _: World) -> str:
+    """It has a label that its pool asked for when it was made, and does not any more."""
+    made = template.marks(candidate.server.template)
+    wanted = frozenset(candidate.pool.labels)
+    if made is None or made[0] == template.labels_mark(wanted):
+        return ""
+    extra = sorted(frozenset(candidate.node.labels) - wanted)
+    gone = template.dropped(extra, wanted, made[0], template.labels_mark)
+    # More has changed than can be named: what nobody but people and pools sets may be left of it.
+    gone = gone or tuple(label for label in extra if not _is_of_the_system(label[0]))
+    return _no_longer("label", [f"{key}={value}" for key, value in gone])
+
+
+def removed_taints(candidate: Candidate, _: World) -> str:
+    """It has a taint that its pool asked for when it was made, and does not any more."""
+    made = template.marks(candidate.server.template)
+    wanted = frozenset(candidate.pool.taints)
+    if made is None or made[1] == template.taints_mark(wanted):
+        return ""
+    others = wanted.union(candidate.pool.startup_taints)
+    extra = sorted(frozenset(candidate.node.taints) - others, key=lambda t: (t.key, t.effect))
+    gone = template.dropped(extra, wanted, made[1], template.taints_mark)
+    gone = gone or tuple(taint for taint in extra if not _is_of_the_system(taint.key))
+    return _no_longer("taint", [f"{taint.key}:{taint.effect}" for taint in gone])
+
+
+def _is_of_the_system(key: str) -> bool:
+    """Whether kubelet, cloud controller, network plugin or hk3s itself set such a key."""
+    domain = f".{key.partition('/')[0]}" if "/" in key else ""
+    return domain.endswith(_SYSTEM_DOMAINS)
+
+
+def _no_longer(what: str, names: list[str]) -> str:
+    if not names:
+        return ""
+    many = f"{what}s {', '.join(names)} are" if len(names) > 1 else f"{what} {names[0]} is"
+    return f"{many} not asked for by the pool any more"
+
+
 def server_type(candidate: Candidate, world: World) -> str:
     """Its type or location is no longer among those that the pool takes."""
     offering = world.offerings.get(candidate.server.offering)
@@ -67,7 +116,15 @@ def server_type(candidate: Candidate, world: World) -> str:
     return f"the pool does not take {offering.key} any more"
 
 
-DRIFT_CHECKS: tuple[Check, ...] = (image, k3s_version, labels, taints, server_type)
+DRIFT_CHECKS: tuple[Check, ...] = (
+    image,
+    k3s_version,
+    labels,
+    taints,
+    removed_labels,
+    removed_taints,
+    server_type,
+)
 
 
 def _version(text: str) -> tuple[int, ...]:

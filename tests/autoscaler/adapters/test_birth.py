@@ -13,6 +13,7 @@ import yaml
 from autoscaler import fakes
 from hk3s_autoscaler import config as config_file
 from hk3s_autoscaler.adapters.birth import WorkerBirths
+from hk3s_autoscaler.model import template
 from hk3s_autoscaler.model.nodepool import NodePool
 from hk3s_autoscaler.model.pod import Taint
 from hk3s_autoscaler.ports import Rejected, ServerRequest
@@ -108,6 +109,7 @@ def test_labels_let_a_later_process_find_the_server(births: WorkerBirths) -> Non
         "hk3s.dev/cluster-uid": fakes.CLUSTER_UID,
         "hk3s.dev/price": "6000",
         "hk3s.dev/token-expires": str(int(EXPIRES.timestamp())),
+        "hk3s.dev/template": template.record(fakes.pool()),
     }
     assert JOIN_TOKEN not in repr(request)
 

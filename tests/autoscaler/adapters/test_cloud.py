@@ -105,6 +105,7 @@ def request(name: str = "demo-workers-aaaaa", where: str = "cpx22/fsn1") -> Serv
                 pool="workers",
                 price_micro_eur_hour=8800,
                 token_expires=EXPIRES,
+                template="1.a.b",
             )
         ),
     )
@@ -123,6 +124,7 @@ async def test_a_worker_is_made_in_three_steps_and_deleted(world: World) -> None
     await world.emulator.clock.advance(5)
     (listed,) = await cloud.list_servers()
     assert (listed.status, listed.private_address) == ("running", "10.4.1.1")
+    assert listed.template == "1.a.b"
     raw = (await world.emulator.get(f"/servers/{made.server_id}")).body["server"]
     assert (raw["public_net"]["ipv4"], raw["public_net"]["ipv6"]) == (None, None)
     assert await cloud.count_attachments() == 1
