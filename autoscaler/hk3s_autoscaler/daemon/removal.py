@@ -7,6 +7,7 @@ from hk3s_autoscaler.model.node import JoinReport, Node, Server
 from hk3s_autoscaler.model.nodepool import NodePool
 from hk3s_autoscaler.model.pod import Pod
 from hk3s_autoscaler.planning.actions import DeleteNode, DeleteServer, DrainNode
+from hk3s_autoscaler.planning.drainability import has_outstayed
 from hk3s_autoscaler.planning.reasons import Code
 from hk3s_autoscaler.ports import Changed, EvictionBlocked
 
@@ -141,7 +142,12 @@ async def _check_node(kit: Kit, action: DeleteServer, node: Node, server: Server
         return
     if not node.unschedulable:
         raise Changed(f"{node.name} is not cordoned any more")
-    held = [pod.key for pod in await kit.cluster.pods_on(node.name) if is_in_the_way(pod)]
+    now = kit.clock.now()
+    held = [
+        pod.key
+        for pod in await kit.cluster.pods_on(node.name)
+        if is_in_the_way(pod) and not has_outstayed(pod, now)
+    ]
     if held:
         raise Changed(f"{node.name} still has {held[0]}")
     volumes = await kit.cluster.volumes_attached(node.name)

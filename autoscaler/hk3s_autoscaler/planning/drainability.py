@@ -9,7 +9,7 @@ these differences on purpose:
 """
 
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum, auto
 from functools import cached_property
 
@@ -88,9 +88,13 @@ def long_terminating(pod: Pod, guard: Guard) -> Move | None:
     """A pod that should have ended long ago waits for nothing that we could give."""
     if pod.deleted_at is None:
         return None
-    over = pod.deleted_at + pod.grace + END_DELAY < guard.now
     # One that is ending in time may have a successor of the same name, which needs a place.
-    return Move.FORGET if over else Move.REPLACE
+    return Move.FORGET if has_outstayed(pod, guard.now) else Move.REPLACE
+
+
+def has_outstayed(pod: Pod, now: datetime) -> bool:
+    """Whether a pod should have ended long ago: its kubelet, or a finalizer, holds it up."""
+    return pod.deleted_at is not None and pod.deleted_at + pod.grace + END_DELAY < now
 
 
 def daemon(pod: Pod, _: Guard) -> Move | None:

@@ -7,7 +7,7 @@ from hk3s_autoscaler.model.node import Node, Server
 from hk3s_autoscaler.model.nodepool import NodePool
 from hk3s_autoscaler.model.pod import Pod
 from hk3s_autoscaler.planning.actions import DeleteServer, DrainNode, UncordonNode
-from hk3s_autoscaler.planning.drainability import Guard, do_not_disrupt
+from hk3s_autoscaler.planning.drainability import Guard, do_not_disrupt, has_outstayed
 from hk3s_autoscaler.planning.lifecycle import Phase
 from hk3s_autoscaler.planning.reasons import Code, Reason
 from hk3s_autoscaler.planning.rehearsal import homeless
@@ -47,8 +47,9 @@ def removals(
 
 
 def _leftovers(world: World, node: Node) -> tuple[Pod, ...]:
-    """Pods that must be gone before the server may go."""
-    return (*world.occupants(node.name), *world.expendable_by_node.get(node.name, ()))
+    """Pods that must be gone before the server may go; what a finalizer holds goes with it."""
+    found = (*world.occupants(node.name), *world.expendable_by_node.get(node.name, ()))
+    return tuple(pod for pod in found if not has_outstayed(pod, world.now))
 
 
 def _back(world: World, node: Node, pods: Sequence[Pod], *, wanted: bool) -> _Next | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -118,6 +119,18 @@ async def test_pods_that_are_ending_are_left_to_end(world: World) -> None:
     await carry_out(world, drain())
 
     assert world.cluster.count("evict") == 0
+
+
+@pytest.mark.parametrize(("ago", "gone"), [(timedelta(minutes=2), True), (timedelta(0), False)])
+async def test_a_pod_that_a_finalizer_holds_does_not_hold_its_server(
+    world: World, ago: timedelta, *, gone: bool
+) -> None:
+    stuck = replace(fakes.pod("web-1", node=NAME), deleted_at=world.clock.now() - ago)
+    world.cluster.add(CORDONED, stuck)
+
+    await carry_out(world, DELETE)
+
+    assert (NAME not in world.cloud.servers) is gone
 
 
 def a_pod(world: World) -> None:

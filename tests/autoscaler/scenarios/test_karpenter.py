@@ -477,6 +477,24 @@ class TestDrain:
 
         assert self.draining(until_end, termination_grace_period=minutes(30)).actions == ()
 
+    def test_a_pod_that_takes_its_time_to_end_is_waited_for(self) -> None:
+        """A preStop hook runs within the pod's grace, of which hk3s takes nothing away."""
+        ending = replace(pod("web", node="old"), deleted_at=NOW, grace=minutes(10))
+        limit = {"termination_grace_period": minutes(30)}
+
+        assert self.draining(ending).actions == ()
+        assert self.draining(ending, since=minutes(29), **limit).actions == ()
+        assert of_kind(self.draining(ending, since=minutes(30), **limit), DeleteServer)
+
+    def test_a_pod_that_a_finalizer_holds_goes_with_its_server(self) -> None:
+        late = NOW - minutes(10) - seconds(30)
+        stuck = replace(pod("web", node="old"), deleted_at=late, grace=minutes(10))
+
+        assert self.draining(stuck).actions == ()
+        stuck = replace(stuck, deleted_at=late - seconds(1))
+        (gone,) = self.draining(stuck).actions
+        assert isinstance(gone, DeleteServer)
+
     def test_it_is_taken_back_when_its_pods_fit_nowhere_any_more(self) -> None:
         (back,) = of_kind(self.draining(pod("web", node="old", cpu="3800m")), UncordonNode)
 
