@@ -60,7 +60,8 @@ FINISHES = annotated(EVICT, "on-completion")
 HOST_PATH = "volumes: [{name: data, hostPath: {path: /var/lib/data}}]"
 EMPTY_DIR = "volumes: [{name: data, emptyDir: {}}]"
 TWO_DIRS = "volumes: [{name: a, emptyDir: {}}, {name: b, emptyDir: {}}]"
-HUGE = "containers: [{name: main, resources: {requests: {cpu: '30', memory: 1Gi}}}]"  # fits nowhere else
+# Fits nowhere else.
+HUGE = "containers: [{name: main, resources: {requests: {cpu: '30', memory: 1Gi}}}]"
 
 
 @pytest.mark.parametrize(
