@@ -143,12 +143,14 @@ class Reporter:
         short = next((reason for reason in held if reason.code is Code.OUT_OF_STOCK), None)
         limit = next((reason for reason in held if reason.code not in gauges.NO_LIMITS), None)
         blocked = ", ".join(str(block.key) for block in pool.blocks)
+        never = next((r.message for r in held if r.code is Code.POOL_INVALID), "")
+        problem = pool.problem or never
         return (
             Condition(
                 type="Ready",
-                status=not pool.problem and not paused,
-                reason="Invalid" if pool.problem else "Paused" if paused else "Ready",
-                message=pool.problem,
+                status=not problem and not paused,
+                reason="Invalid" if problem else "Paused" if paused else "Ready",
+                message=problem,
             ),
             Condition(
                 type="Paused",

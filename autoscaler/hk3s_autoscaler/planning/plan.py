@@ -6,6 +6,7 @@ from hk3s_autoscaler.model.snapshot import PlanConfig, Snapshot
 from hk3s_autoscaler.planning.actions import Action, CreateServer, DeleteServer
 from hk3s_autoscaler.planning.lifecycle import ON_THE_WAY, Phase
 from hk3s_autoscaler.planning.limits import limits
+from hk3s_autoscaler.planning.no_offers import no_offers
 from hk3s_autoscaler.planning.opening import plan_openings
 from hk3s_autoscaler.planning.packing import Packer, pack
 from hk3s_autoscaler.planning.reasons import Code, Reason
@@ -96,11 +97,13 @@ def _pool(world: World, growth: Growth, actions: tuple[Action, ...], pool: str) 
     gone = {a.name for a in actions if isinstance(a, DeleteServer)}
     stay = [w for w in world.workers if w.pool == pool and w.name not in gone]
     bought = [a for a in actions if isinstance(a, CreateServer) and a.pool == pool]
+    never = no_offers(world, world.pools[pool])
+    held = [reason for name, reason in growth.blocked if name == pool]
     spent = sum(world.price_of(w.server) for w in stay if w.server is not None)
     return PoolReport(
         pool=pool,
         servers=sum(w.server is not None for w in stay) + len(bought),
         ready=sum(w.phase in (Phase.READY, Phase.UNNEEDED) for w in stay),
         micro_eur_per_hour=spent + sum(create.micro_eur_per_hour for create in bought),
-        blocked=tuple(dict.fromkeys(reason for name, reason in growth.blocked if name == pool)),
+        blocked=tuple(dict.fromkeys([never, *held] if never is not None else held)),
     )
