@@ -2,18 +2,16 @@
 
 Several resources are folded into one by multipliers (a surrogate relaxation), which orders the
 classes by value per size and bounds what any load can be worth; good multipliers are found by
-raising those of the resources that the relaxed load would overdraw.
+halving between the resource that the relaxed load overdraws most and another.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import le, mul
 
 from hk3s_autoscaler.planning.problem import Kind, Pattern, Problem
 
-_STEPS = 4
-_RATE = 1.0
+_STEPS = 6
 _POWERS = (0.0, 1.0, 2.0)
 _RUN = 4
 _CLOSE_ENOUGH = 1 + 5e-4
@@ -71,16 +69,25 @@ class Knapsack:
         return worth, pattern, min(upper, bound)
 
     def _tune(self, values: Sequence[float]) -> float:
-        best, best_multipliers = math.inf, self.multipliers
-        multipliers = self.multipliers
-        for _ in range(_STEPS):
-            bound, used = self._relaxed(values, multipliers)
+        """Halve between the multipliers of the most overdrawn resource and of the dearest other."""
+        best, drawn = self._relaxed(values, self.multipliers)
+        kept = multipliers = self.multipliers
+        more = max(range(len(drawn)), key=drawn.__getitem__)
+        less = max((a for a in range(len(drawn)) if a != more), key=kept.__getitem__, default=more)
+        low, high = kept[more], kept[more] + kept[less]
+        whole = high
+        for _ in range(_STEPS if more != less else 0):
+            multipliers = list(multipliers)
+            multipliers[more] = (low + high) / 2
+            multipliers[less] = whole - multipliers[more]
+            bound, drawn = self._relaxed(values, multipliers)
             if bound < best:
-                best, best_multipliers = bound, multipliers
-            raised = [m * math.exp(_RATE * (u - 1)) for m, u in zip(multipliers, used, strict=True)]
-            total = sum(raised)
-            multipliers = [m / total for m in raised]
-        self.multipliers = best_multipliers
+                best, kept = bound, multipliers
+            if drawn[more] > drawn[less]:
+                low = multipliers[more]
+            else:
+                high = multipliers[more]
+        self.multipliers = kept
         return best
 
     def _relaxed(
