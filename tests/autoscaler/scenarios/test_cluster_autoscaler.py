@@ -1,8 +1,8 @@
-"""The end-to-end cases of cluster-autoscaler, as states and plans.
+"""The 22 end-to-end cases of cluster-autoscaler, as states and plans, and some of its unit tests.
 
-Its three cases of dynamic resource allocation are one here: hk3s does not judge resource claims,
-and says so. Its three cases of a bypassed scheduler are one, too: hk3s buys for pods that a
-scheduler has called unschedulable, and for no others.
+hk3s differs on purpose in two things. It buys for pods that a scheduler has called unschedulable,
+and for no others: there is no list of bypassed schedulers. It does not judge resource claims of
+dynamic resource allocation: it says so instead of guessing.
 """
 
 from dataclasses import replace
@@ -26,7 +26,13 @@ from hk3s_autoscaler.model.pod import DisruptionBudget, Pod, PodKey
 from hk3s_autoscaler.model.relations import PodTerm, Relations
 from hk3s_autoscaler.model.selectors import LabelSelector, Requirement
 from hk3s_autoscaler.model.snapshot import Snapshot
-from hk3s_autoscaler.planning.actions import Action, CordonNode, CreateServer, DrainNode
+from hk3s_autoscaler.planning.actions import (
+    Action,
+    CordonNode,
+    CreateServer,
+    DrainNode,
+    UncordonNode,
+)
 from hk3s_autoscaler.planning.plan import plan
 from hk3s_autoscaler.planning.reasons import Code
 from hk3s_autoscaler.scheduling.place import HOSTNAME_LABEL
@@ -119,14 +125,47 @@ class TestGrowing:
 
         assert bought(world) == []
 
-    def test_a_pod_that_no_scheduler_has_looked_at_waits_for_it(self) -> None:
+    def test_pods_that_keep_running_ones_away_get_servers_of_their_own(self) -> None:
+        """The rule of a pod that runs holds for the new one as well."""
+        term = PodTerm(
+            topology_key=HOSTNAME_LABEL,
+            selector=LabelSelector(
+                requirements=(Requirement(key="app", operator="In", values=("web",)),)
+            ),
+            namespaces=("default",),
+        )
+        plain = replace(pod("web-0", node="b", cpu="100m"), labels=(("app", "web"),))
+        loner = replace(plain, spec=replace(plain.spec, relations=Relations(anti_affinity=(term,))))
+        new = replace(pod("web-1", cpu="100m"), labels=(("app", "web"),))
+
+        assert bought(snapshot(servers=[B], nodes=[node(B)], pods=[loner, new])) == ["cx23/fsn1"]
+        assert bought(snapshot(servers=[B], nodes=[node(B)], pods=[plain, new])) == []
+
+    def test_unprocessed_pod_that_is_unschedulable(self) -> None:
+        """Differs: with a bypassed scheduler it would buy. hk3s waits for the scheduler's word."""
+        unseen = replace(pod(cpu="2"), unschedulable_since=None)
+
+        assert bought(snapshot(pods=[unseen])) == []
+        assert bought(snapshot(pods=[replace(unseen, unschedulable_since=NOW)])) == ["cx33/fsn1"]
+
+    def test_unprocessed_pod_that_is_schedulable(self) -> None:
+        unseen = replace(pod(), unschedulable_since=None)
+
+        assert bought(snapshot(servers=[B], nodes=[node(B)], pods=[unseen])) == []
+
+    def test_unprocessed_pod_of_a_scheduler_that_is_not_bypassed(self) -> None:
         assert bought(snapshot(pods=[replace(pod(), unschedulable_since=None)])) == []
 
-    def test_resource_claims_are_reported_not_guessed_at(self) -> None:
-        found = plan(snapshot(pods=[pod(unsupported=("resourceClaims",))]), CONFIG, NOW)
+    @pytest.mark.parametrize("case", ["scale-up", "too many devices"])
+    def test_resource_claims_are_reported_not_guessed_at(self, case: str) -> None:
+        """Differs: there the first buys a server, and the second does not."""
+        claiming = pod(case.replace(" ", "-"), unsupported=("resourceClaims",))
+        found = plan(snapshot(pods=[claiming]), CONFIG, NOW)
 
         assert found.actions == ()
-        assert found.pods[0].reason.code is Code.UNSUPPORTED_CONSTRAINT
+        assert str(found.pods[0].reason) == (
+            "UnsupportedConstraint: cannot be judged yet: resourceClaims"
+        )
 
 
 class TestShrinking:
@@ -177,6 +216,12 @@ class TestShrinking:
         assert cordoned(two_nodes(system, busy)) == []
         assert cordoned(two_nodes(system, busy, budgets=(budget(1, system),))) == ["a"]
 
+    def test_a_node_with_a_resource_claim_stays(self) -> None:
+        """Differs: there it is drained. Nobody knows here whether another node has the device."""
+        claiming = pod("dra", node="a", unsupported=("resourceClaims",))
+
+        assert cordoned(two_nodes(claiming, pod("busy", node="b"))) == []
+
     def test_a_node_with_an_expendable_pod_is_removed(self) -> None:
         cheap = pod("cheap", node="a", cpu="1500m", priority=-11)
 
@@ -207,6 +252,68 @@ class TestStories:
         )
 
         assert len(cordoned(world)) == 2
+
+    def test_what_fits_beside_another_goes_at_once_and_the_other_waits(self) -> None:
+        """A's and B's pods fit beside X only, not both; C's beside Y: A and C go, B does not."""
+        old = [replace(A, name=n, server_id=n_id) for n_id, n in enumerate("abc", start=1)]
+        stay = [
+            replace(A, name=n, server_id=9 + k, micro_eur_per_hour=1) for k, n in enumerate("xy")
+        ]
+        sizes = {"a": "900m", "b": "900m", "c": "600m", "x": "1", "y": "1300m"}
+        ports = {"b": (1, 2), "c": (1,), "y": (2,)}
+        many = pool(disruption=replace(pool().disruption, budgets=()))
+        pods = [
+            pod(
+                f"p-{n}",
+                node=n,
+                cpu=size,
+                host_ports=tuple(("", "TCP", port) for port in ports.get(n, ())),
+            )
+            for n, size in sizes.items()
+        ]
+        world = snapshot(
+            servers=[*old, *stay],
+            nodes=[replace(node(s), unneeded_since=LONG) for s in (*old, *stay)],
+            pods=pods,
+            pools=[many],
+        )
+
+        assert cordoned(world) == ["a", "c"]
+
+    def test_a_node_that_waits_for_its_turn_is_unneeded_for_all_of_the_time_first(self) -> None:
+        """What is unneeded is marked, and goes when it was so for `consolidateAfter`."""
+        early = two_nodes(pod("web", node="b"))
+        fresh = replace(early.nodes[0], unneeded_since=NOW - minutes(10) + seconds(1))
+
+        assert cordoned(replace(early, nodes=(fresh, early.nodes[1]))) == []
+        ripe = replace(fresh, unneeded_since=NOW - minutes(10))
+        assert cordoned(replace(early, nodes=(ripe, early.nodes[1]))) == ["a"]
+
+    def test_a_nominated_pod_counts_as_placed(self) -> None:
+        """After a preemption the scheduler has chosen a node: nothing is bought, nothing given."""
+        chosen = replace(pod("web", cpu="1500m"), nominated_node="a")
+
+        assert actions(two_nodes(chosen, pod("busy", node="b", cpu="1500m"))) == (
+            actions(
+                two_nodes(pod("web", node="a", cpu="1500m"), pod("busy", node="b", cpu="1500m"))
+            )
+        )
+        assert cordoned(two_nodes(chosen, pod("busy", node="b", cpu="1500m"))) == []
+
+    def test_pods_of_a_node_that_is_drained_have_a_place_before_they_go(self) -> None:
+        """There pods of drained nodes trigger a purchase; here a drain begins only with a place."""
+        leaving = replace(
+            node(A), unschedulable=True, draining_since=NOW, draining_reason="Underutilized"
+        )
+        world = snapshot(
+            servers=[A, B],
+            nodes=[leaving, node(B)],
+            pods=[pod("web", node="a", cpu="1500m"), pod("busy", node="b", cpu="1500m")],
+        )
+
+        (back,) = actions(world)
+
+        assert isinstance(back, UncordonNode)
 
     def test_a_node_that_comes_is_never_given_back(self) -> None:
         coming = server("new", status="starting", created_at=NOW - minutes(55))

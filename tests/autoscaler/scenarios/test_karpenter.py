@@ -1,7 +1,7 @@
 """Karpenter's disruption contexts that apply: consolidation, drift, expiry, budgets, repair."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import pytest
@@ -14,6 +14,7 @@ from autoscaler.builders import (
     CX43,
     CX53,
     NOW,
+    elsewhere,
     minutes,
     node,
     pod,
@@ -23,9 +24,11 @@ from autoscaler.builders import (
     snapshot,
 )
 from hk3s_autoscaler.model.node import STARTING_TAINT, Node, Server
-from hk3s_autoscaler.model.nodepool import Budget, Disruption, NodePool
+from hk3s_autoscaler.model.nodepool import Budget, Disruption, DisruptionReason, NodePool
 from hk3s_autoscaler.model.offering import OfferingBlock
 from hk3s_autoscaler.model.pod import DisruptionBudget, Pod, PodKey, Taint, Toleration
+from hk3s_autoscaler.model.relations import Relations, Spread
+from hk3s_autoscaler.model.selectors import LabelSelector, Requirement
 from hk3s_autoscaler.model.snapshot import PlanConfig, Snapshot
 from hk3s_autoscaler.planning.actions import (
     Action,
@@ -37,9 +40,11 @@ from hk3s_autoscaler.planning.actions import (
     MarkUnneeded,
     UncordonNode,
 )
+from hk3s_autoscaler.planning.budgets import counts
 from hk3s_autoscaler.planning.plan import plan
 from hk3s_autoscaler.planning.reasons import Code
 from hk3s_autoscaler.planning.result import Plan
+from hk3s_autoscaler.scheduling.place import ZONE_LABEL
 from hk3s_kube import cron
 
 # Minute 45: a server that is bought now is Ready when the paid hour ends.
@@ -376,6 +381,51 @@ class TestDriftAndExpiry:
         assert found.actions == ()
         assert why(found, "old") is Code.MAX_NODES
 
+    @pytest.mark.parametrize("cause", ["Drifted", "Expired"])
+    def test_the_old_node_is_kept_when_its_replacement_never_registers(self, cause: str) -> None:
+        """The new server is given up by itself, at its join deadline; the old one serves on."""
+        workers = pool(image="debian-13", expire_after=minutes(60))
+        marked = {"replacing_since": NOW - minutes(20), "replacing_reason": cause}
+        coming = server("new", status="running", created_at=NOW - minutes(14), image="debian-13")
+        world = aged_world(workers, pod(node="old", cpu="1500m"), **marked)
+
+        early = planned(replace(world, servers=(*world.servers, coming)))
+        late = planned(
+            replace(world, servers=(*world.servers, replace(coming, created_at=NOW - minutes(15))))
+        )
+
+        assert early.actions == ()
+        assert why(early, "old") is Code.WAITING_FOR_REPLACEMENT
+        assert [gone.name for gone in of_kind(late, DeleteServer)] == ["new"]
+        assert not of_kind(late, CordonNode)
+
+    def test_a_drifted_node_whose_pods_may_not_be_evicted_is_kept(self) -> None:
+        web = pod("web", node="old", cpu="1500m")
+        none = DisruptionBudget(
+            key=PodKey("web", "api"), disruptions_allowed=0, pods=frozenset({web.key})
+        )
+        found = planned(replace(aged_world(pool(image="debian-13"), web), budgets=(none,)))
+
+        assert found.actions == ()
+        assert why(found, "old") is Code.BLOCKED_BY_PDB
+
+    @pytest.mark.parametrize(
+        ("protected", "goes"),
+        [
+            ({"do_not_disrupt": True}, False),
+            ({"protected_until": NOW + seconds(1)}, False),
+            ({"protected_until": NOW}, True),
+        ],
+    )
+    def test_a_protected_pod_keeps_an_expired_node_while_it_is_protected(
+        self, protected: dict[str, Any], *, goes: bool
+    ) -> None:
+        web = replace(pod("web", node="old", cpu="1500m"), **protected)
+        found = planned(aged_world(pool(expire_after=minutes(60)), web))
+
+        assert bool(of_kind(found, MarkReplacing)) is goes
+        assert goes or why(found, "old") is Code.DO_NOT_DISRUPT
+
     def test_a_blocked_drain_keeps_it(self) -> None:
         web = pod("web", node="old", cpu="1500m")
         world = aged_world(pool(expire_after=minutes(60)), web)
@@ -418,6 +468,82 @@ class TestBudgets:
     def test_only_for_its_reasons(self) -> None:
         assert self.cordoned((Budget(number=0, reasons=("Drifted", "Underutilized")),)) == 10
         assert self.cordoned((Budget(number=2, reasons=("Empty",)),)) == 2
+
+    @pytest.mark.parametrize(
+        ("now", "closed"),
+        [
+            (datetime(2026, 11, 23, 7, 59, 59, tzinfo=UTC), False),
+            (datetime(2026, 11, 23, 8, tzinfo=UTC), True),
+            (datetime(2026, 11, 23, 17, 59, 59, tzinfo=UTC), True),
+            (datetime(2026, 11, 23, 18, tzinfo=UTC), False),
+        ],
+    )
+    def test_from_the_minute_that_it_names_until_its_duration_is_over(
+        self, now: datetime, *, closed: bool
+    ) -> None:
+        assert counts(self.NIGHT, now) is closed
+
+    @pytest.mark.parametrize("month", [3, 10])
+    def test_schedules_are_in_utc_so_that_a_change_of_clocks_changes_nothing(
+        self, month: int
+    ) -> None:
+        """In Europe 02:30 is missing on a Sunday of March, and comes twice on one of October."""
+        sunday = max(day for day in range(25, 32) if datetime(2026, month, day).weekday() == 6)  # noqa: DTZ001
+        early = Budget(number=0, schedule=cron.parse("30 2 * * *"), duration=timedelta(hours=1))
+        begin = datetime(2026, month, sunday, 2, 30, tzinfo=UTC)
+
+        assert [counts(early, begin + minutes(m)) for m in (-1, 0, 59, 60)] == [
+            False,
+            True,
+            True,
+            False,
+        ]
+
+    @pytest.mark.parametrize(
+        ("budgets", "begun"),
+        [
+            pytest.param((Budget(number=0),), 0, id="none"),
+            pytest.param((Budget(percent=0),), 0, id="no share"),
+            pytest.param((Budget(number=0, reasons=("Drifted",)),), 0, id="none for this"),
+            pytest.param((Budget(number=0, reasons=("Empty", "Underutilized")),), 1, id="others"),
+            pytest.param((NIGHT,), 0, id="in its hours"),
+            pytest.param(
+                (replace(NIGHT, schedule=cron.parse("0 13 * * *")),), 1, id="outside its hours"
+            ),
+            pytest.param((), 1, id="no bound"),
+        ],
+    )
+    @pytest.mark.parametrize("cause", ["Drifted", "Expired"])
+    def test_drift_and_expiry_keep_to_them_too(
+        self, budgets: tuple[Budget, ...], begun: int, cause: str
+    ) -> None:
+        """Differs for expiry: Karpenter then deletes the node at once, budget or not."""
+        kind: DisruptionReason = "Drifted" if cause == "Drifted" else "Expired"
+        own = tuple(
+            replace(b, reasons=(kind,)) if b.reasons == ("Drifted",) else b for b in budgets
+        )
+        workers = pool(disruption=Disruption(budgets=own))
+        if cause == "Drifted":
+            workers = replace(workers, image="debian-13")
+        else:
+            workers = replace(workers, expire_after=minutes(60))
+
+        found = planned(aged_world(workers, pod(node="old", cpu="1500m")))
+
+        assert [mark.why for mark in of_kind(found, MarkReplacing)] == [Code(cause)] * begun
+        assert begun or why(found, "old") is Code.DISRUPTION_BUDGET
+
+    def test_nodes_that_are_leaving_use_it_up(self) -> None:
+        machines = [server(f"s{n}", created_at=LEAVE_TIME) for n in range(10)]
+        leaving = [
+            replace(node(m), unschedulable=True, draining_since=NOW, draining_reason="Empty")
+            for m in machines[:2]
+        ]
+        marked = [replace(node(m), unneeded_since=LONG) for m in machines[2:]]
+        workers = pool(disruption=Disruption(budgets=(Budget(number=3),)))
+        found = planned(snapshot(servers=machines, nodes=[*leaving, *marked], pools=[workers]))
+
+        assert len(of_kind(found, CordonNode)) == 1
 
     def test_only_in_its_hours(self) -> None:
         later = replace(self.NIGHT, schedule=cron.parse("0 13 * * *"))
@@ -499,6 +625,76 @@ class TestDrain:
         (back,) = of_kind(self.draining(pod("web", node="old", cpu="3800m")), UncordonNode)
 
         assert back.reason.code is Code.NO_LONGER_UNNEEDED
+
+
+class TestAround:
+    """From its regression tests and designs, what is none of the above."""
+
+    def test_a_minimum_is_bought_once_though_two_plans_see_it_missing(self) -> None:
+        """Its static replicas raced; here a create under way is a fact of the next plan."""
+        workers = pool(min_nodes=2)
+        first = of_kind(planned(snapshot(pools=[workers])), CreateServer)
+        under_way = [
+            server(f"n{n}", status="requested", created_at=NOW, server_id=n + 1)
+            for n in range(len(first))
+        ]
+
+        assert len(first) == 2
+        assert planned(snapshot(servers=under_way, pools=[workers])).actions == ()
+
+    @pytest.mark.parametrize("ahead", [minutes(1), minutes(5), minutes(30)])
+    def test_a_clock_that_is_behind_gives_no_young_server_back(self, ahead: timedelta) -> None:
+        machine = server("s", created_at=NOW + ahead)
+        empty = replace(node(machine), ready_since=NOW)
+
+        found = planned(snapshot(servers=[machine], nodes=[empty]))
+
+        assert not of_kind(found, CordonNode)
+        assert not of_kind(found, DeleteServer)
+
+    def test_a_spread_with_one_location_sold_out_serves_what_it_may(self) -> None:
+        """maxSkew 1 over two locations of which one sells nothing: one pod runs, three wait."""
+        chosen = LabelSelector(
+            requirements=(Requirement(key="app", operator="In", values=("web",)),)
+        )
+        rule = Spread(topology_key=ZONE_LABEL, max_skew=1, selector=chosen, min_domains=2)
+        webs = [
+            replace(
+                made,
+                labels=(("app", "web"),),
+                spec=replace(made.spec, relations=Relations(spread=(rule,))),
+            )
+            for made in (pod(f"web-{n}", cpu="300m") for n in range(4))
+        ]
+        both = (*CX, *(elsewhere(sold, "nbg1") for sold in CX))
+        blocks = tuple(
+            OfferingBlock(key=sold.key, reason="resource_unavailable", until=NOW + minutes(5))
+            for sold in both
+            if sold.key.location == "nbg1"
+        )
+        world = snapshot(pods=webs, offerings=both)
+
+        free = of_kind(planned(world), CreateServer)
+        short = planned(replace(world, pools=(pool(blocks=blocks),)))
+
+        assert sorted(c.offering.location for c in free) == ["fsn1", "nbg1"]
+        assert sum(len(c.pods) for c in of_kind(short, CreateServer)) == 1
+        assert sum(report.reason.code is not Code.WAITING_FOR_SERVER for report in short.pods) == 3
+
+    def test_an_attached_volume_is_waited_for_until_the_drains_limit(self) -> None:
+        leaving = server("old", created_at=LEAVE_TIME)
+        for since, goes in ((minutes(29), False), (minutes(30), True)):
+            joined = replace(
+                node(leaving),
+                unschedulable=True,
+                draining_since=NOW - since,
+                draining_reason="Empty",
+                attached_volumes=1,
+            )
+            limited = pool(termination_grace_period=minutes(30))
+            found = planned(snapshot(servers=[leaving], nodes=[joined], pools=[limited]))
+
+            assert bool(of_kind(found, DeleteServer)) is goes
 
 
 class TestRepair:
