@@ -1,7 +1,7 @@
 """Prices that no purchase undercuts, as sharp as a solver makes them (needs the extra `exact`).
 
 The planner's own bound is quick; where pools or architectures split the pods it is loose. This one
-generates columns with HiGHS, and where that is asked for knows that servers are bought whole.
+generates columns with HiGHS, and a second bound knows that servers are bought whole.
 """
 
 import time
@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from hk3s_autoscaler.exact.columns import Columns, greedy
-from hk3s_autoscaler.exact.fleets import cheapest
+from hk3s_autoscaler.exact.fleets import cheapest, most_pods
 from hk3s_autoscaler.model.pod import Pod
 from hk3s_autoscaler.planning.limits import Limit
 from hk3s_autoscaler.planning.lower_bound import unbound
 from hk3s_autoscaler.planning.relaxation import relax
 from hk3s_autoscaler.planning.supply import Offer
 
-SECONDS = 40.0
+SECONDS = 20.0
 _UNIT = 10_000.0
 """Micro-euro to numbers that a solver likes."""
 _MUST = 1_000.0
@@ -29,12 +29,11 @@ def least_price(
     sale: Sequence[Offer],
     *,
     ceilings: Sequence[Limit] = (),
-    whole: bool = False,
     seconds: float = SECONDS,
-) -> float:
+) -> tuple[float, float]:
     """Micro-euro per hour below which no set of these offers holds all the pods.
 
-    In fractions of servers, or in `whole` ones.
+    First as if servers could be bought in fractions, then knowing that they are whole.
     """
     problem = unbound(pods, sale, ceilings)
     columns = Columns(problem, [kind.price / _UNIT for kind in problem.kinds], _MUST)
@@ -43,20 +42,25 @@ def least_price(
     values = [value / _UNIT for value in relaxed.values]
     columns.value(values, [due / _UNIT for due in relaxed.dues], relaxed.bound / _UNIT)
     columns.generate(_for(seconds))
-    return max(columns.bound * _UNIT, cheapest(problem, columns.valuations) if whole else 0.0)
+    bound = columns.bound * _UNIT
+    return bound, max(bound, cheapest(problem, columns.valuations))
 
 
 def most_served(
     pods: Sequence[Pod], sale: Sequence[Offer], budget: int, *, seconds: float = SECONDS
-) -> float:
-    """How many pods no purchase within a budget (micro-euro per hour) can exceed."""
+) -> tuple[float, float]:
+    """How many pods no purchase within a budget (micro-euro per hour) can exceed.
+
+    First in fractions of servers, then in whole ones.
+    """
     problem = unbound(pods, sale, ())
     limit = len(problem.limits)
     kinds = tuple(replace(k, uses=((limit, k.price),)) for k in problem.kinds)
     capped = replace(problem, kinds=kinds, limits=(budget,))
     columns = Columns(capped, [0.0] * len(kinds), 1.0)
     columns.generate(_for(seconds))
-    return sum(problem.counts) - columns.bound
+    most = sum(problem.counts) - columns.bound
+    return most, min(most, most_pods(capped, columns.valuations))
 
 
 def _for(seconds: float) -> Callable[[], bool]:

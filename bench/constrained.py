@@ -54,11 +54,13 @@ class Outcome:
     """What a case paid or served, against what is possible at best.
 
     `ratio` is price / bound, or, where the budget is short, best / served: 1 is perfect. `exact` is
-    the same for the exact pass, where it was asked for and applies.
+    the same for the exact pass, where it was asked for and applies, and `proved` the ratio that is
+    proved to be out of reach with whole servers.
     """
 
     ratio: float
     exact: float | None = None
+    proved: float = 1.0
     servers: int
     served: int
     pods: int
@@ -98,7 +100,7 @@ def _scarce(number: int, seed: int, *, fallbacks: bool) -> Outcome:
     pods = pods_of(diverse, number, seed)
     given = world(pods, offerings=price_list())
     ceilings = [_ceiling(o.key, left) for o in given.snapshot.offerings if _is_in(o, "fsn1")]
-    bound = least_price(pods, offers(given), ceilings=ceilings)
+    bound, whole = least_price(pods, offers(given), ceilings=ceilings)
     cluster = Cluster(
         trace=Trace(start=NOW, duration=timedelta(days=1), workloads=(), daemonsets=(AGENT,)),
         market=Market(
@@ -121,6 +123,7 @@ def _scarce(number: int, seed: int, *, fallbacks: bool) -> Outcome:
     paid = sum(server.micro_eur_per_hour for server in cluster.servers.values())
     return Outcome(
         ratio=paid / bound,
+        proved=whole / bound,
         servers=len(cluster.servers),
         served=sum(bool(report.target) for report in found.pods),
         pods=number,
@@ -141,7 +144,7 @@ def euro_limit_that_suffices(ask: Ask) -> Outcome:
     pods = pods_of(diverse, ask.pods, ask.seed)
     given = world(pods, offerings=price_list())
     spare = 1.02 if ask.pods >= 500 else 1.06
-    budget = round(least_price(pods, offers(given)) * spare)
+    budget = round(least_price(pods, offers(given))[0] * spare)
     creates = creates_of(replace(given, config=replace(CONFIG, max_micro_eur_per_hour=budget)))
     served = sum(len(create.pods) for create in creates)
     return Outcome(ratio=ask.pods / served, servers=len(creates), served=served, pods=ask.pods)
@@ -152,13 +155,17 @@ def euro_limit_that_is_short(ask: Ask) -> Outcome:
     pods = pods_of(diverse, ask.pods, ask.seed)
     given = world(pods, offerings=price_list())
     sale = offers(given)
-    budget = round(least_price(pods, sale) * 0.7)
+    budget = round(least_price(pods, sale)[0] * 0.7)
     creates = creates_of(replace(given, config=replace(CONFIG, max_micro_eur_per_hour=budget)))
     keys = {key for create in creates for key in create.pods}
     served = [waiting for waiting in pods if waiting.key in keys]
-    best = most_served(pods, sale, budget)
+    best, whole = most_served(pods, sale, budget)
     return Outcome(
-        ratio=best / max(1, len(served)), servers=len(creates), served=len(served), pods=ask.pods
+        ratio=best / max(1, len(served)),
+        proved=best / whole,
+        servers=len(creates),
+        served=len(served),
+        pods=ask.pods,
     )
 
 
@@ -184,7 +191,8 @@ def existing_nodes(ask: Ask) -> Outcome:
     # A node that is there is an offering for next to nothing, of which there are so many.
     free = tuple(_free(sale, offering) for offering in have)
     ceilings = [_ceiling(offer.key, ask.pods // 30) for offer in free]
-    bound = least_price(pods, (*sale, *free), ceilings=ceilings) - len(nodes)
+    bound, whole = least_price(pods, (*sale, *free), ceilings=ceilings)
+    bound, whole = bound - len(nodes), whole - len(nodes)
     found = plan(given.snapshot, given.config, given.now)
     creates = [action for action in found.actions if isinstance(action, CreateServer)]
     paid = sum(create.micro_eur_per_hour for create in creates)
@@ -192,6 +200,7 @@ def existing_nodes(ask: Ask) -> Outcome:
     return Outcome(
         ratio=paid / bound,
         exact=(ExactPacker(ask.exact)(joint).price - len(nodes)) / bound if ask.exact else None,
+        proved=whole / bound,
         servers=len(creates),
         served=sum(bool(report.target) for report in found.pods),
         pods=ask.pods,
@@ -258,14 +267,22 @@ def zone_spread(ask: Ask) -> Outcome:
         thirds += [pod(f"t{app}-{n:04}", shape) for n in range(many // 3)]
     wide = pool(locations=_ZONES)
     given = world(pods, offerings=price_list(), pools=(wide,))
-    bound = 0.0
+    bound = whole = 0.0
     for zone in _ZONES:
         there = world(thirds, offerings=price_list(), pools=(pool(locations=(zone,)),))
-        bound += least_price(thirds, offers(there))
+        least = least_price(thirds, offers(there))
+        bound, whole = bound + least[0], whole + least[1]
     creates = creates_of(given)
     paid = sum(create.micro_eur_per_hour for create in creates)
     served = sum(len(create.pods) for create in creates)
-    return Outcome(ratio=paid / bound, servers=len(creates), served=served, pods=len(pods))
+    return Outcome(
+        ratio=paid / bound,
+        exact=_exact_price(given, ask.exact) / bound if ask.exact else None,
+        proved=whole / bound,
+        servers=len(creates),
+        served=served,
+        pods=len(pods),
+    )
 
 
 CASES: tuple[Case, ...] = (
@@ -285,13 +302,14 @@ def _priced(given: World, exact: float, *, bounded: bool = False) -> Outcome:
     """Price against the bound, within the ceilings of the cluster and its pools if they bind."""
     pods = given.snapshot.pods
     ceilings = limits(given) if bounded else ()
-    bound = least_price(pods, offers(given), ceilings=ceilings)
+    bound, whole = least_price(pods, offers(given), ceilings=ceilings)
     creates = creates_of(given)
     paid = sum(create.micro_eur_per_hour for create in creates)
     served = sum(len(create.pods) for create in creates)
     return Outcome(
         ratio=paid / bound,
         exact=_exact_price(given, exact) / bound if exact else None,
+        proved=whole / bound,
         servers=len(creates),
         served=served,
         pods=len(pods),

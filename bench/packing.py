@@ -164,7 +164,7 @@ def constrained(options: argparse.Namespace) -> list[dict[str, object]]:
     """Measure purchases under constraints, one printed row each."""
     print(
         f"\n{'constraint':25} {'pods':>4} {'n':>5} {'ratio':>6} {'worst':>6} {'exact':>6}"
-        f" {'served':>6} {'rounds':>6}"
+        f" {'proved':>6} {'served':>6} {'rounds':>6}"
     )
     rows = []
     for case in CASES:
@@ -184,6 +184,7 @@ def _constrained(case: Case, pods: int, options: argparse.Namespace) -> dict[str
         f"{case.__name__:25} {pods:4} {mean(f.servers for f in found):5.0f}"
         f" {mean(f.ratio for f in found):6.3f} {max(f.ratio for f in found):6.3f}"
         f" {f'{mean(exact):6.3f}' if exact else '     -'}"
+        f" {mean(f.proved for f in found):6.3f}"
         f" {min(f.served / f.pods for f in found):6.3f} {max(f.rounds for f in found):6}",
         flush=True,
     )

@@ -29,9 +29,9 @@ _MOST_CUTS = 40
 
 @dataclass(frozen=True, slots=True)
 class Valuation:
-    """What all pods are worth, and what one server of each kind is at most, in some valuation."""
+    """What a pod of each class is worth, and what one server of each kind can hold at most."""
 
-    wanted: float
+    values: tuple[float, ...]
     most: tuple[float, ...]
 
 
@@ -149,9 +149,8 @@ class Columns:
                 added += self.add((number, load) for load in loads)
             dearest = max(dearest, upper / max(cost, _TINY))
             most.append(upper)
-        wanted = sum(v * n for v, n in zip(values, problem.counts, strict=True))
         del self.valuations[self._areas : -_MOST_CUTS]
-        self.valuations.append(Valuation(wanted, tuple(most)))
+        self.valuations.append(Valuation(tuple(values), tuple(most)))
         return dearest, added
 
     def _enter(self, load: Load) -> None:
@@ -172,6 +171,5 @@ class Columns:
 def _areas(problem: Problem) -> Iterable[Valuation]:
     """What the servers offer of each resource must suffice."""
     for axis in range(len(problem.demands[0])):
-        wanted = sum(d[axis] * n for d, n in zip(problem.demands, problem.counts, strict=True))
-        if wanted:
-            yield Valuation(float(wanted), tuple(float(kind.room[axis]) for kind in problem.kinds))
+        values = tuple(float(demand[axis]) for demand in problem.demands)
+        yield Valuation(values, tuple(float(kind.room[axis]) for kind in problem.kinds))

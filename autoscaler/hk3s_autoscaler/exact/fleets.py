@@ -14,6 +14,7 @@ from hk3s_autoscaler.planning.problem import Problem
 
 _SECONDS = 3.0
 _ROUNDING = 1e-6
+_TINY = 1e-9
 _ENOUGH = 0.05
 """More room than this to spare makes nothing easier."""
 
@@ -43,6 +44,38 @@ def roomiest(
     return tuple(round(amount) for amount in amounts)
 
 
+def most_pods(problem: Problem, valuations: Sequence[Valuation]) -> float:
+    """Return how many pods no whole servers within the limits exceed."""
+    model = solver(_SECONDS)
+    kinds = len(problem.kinds)
+    for number in range(kinds):
+        model.addVar(0.0, highspy.kHighsInf)
+        model.changeColIntegrality(number, highspy.HighsVarType.kInteger)
+    for index, count in enumerate(problem.counts):
+        model.addVar(0.0, float(count))
+        model.changeColCost(kinds + index, -1.0)
+        model.changeColIntegrality(kinds + index, highspy.HighsVarType.kInteger)
+    numbers = np.arange(kinds + len(problem.counts), dtype=np.int32)
+    for valuation in valuations:
+        scale = 1 / max(_worth(problem, valuation), _TINY)
+        row = np.array([*(m for m in valuation.most), *(-value for value in valuation.values)])
+        model.addRow(-_TINY, highspy.kHighsInf, len(numbers), numbers, row * scale)
+    _add_limits(model, problem)
+    model.run()
+    return float(-model.getInfo().mip_dual_bound) * (1 + _ROUNDING)
+
+
+def _worth(problem: Problem, valuation: Valuation) -> float:
+    return sum(v * n for v, n in zip(valuation.values, problem.counts, strict=True))
+
+
+def _add_limits(model: highspy.Highs, problem: Problem) -> None:
+    numbers = np.arange(len(problem.kinds), dtype=np.int32)
+    for limit, left in enumerate(problem.limits):
+        amounts = np.array([float(dict(kind.uses).get(limit, 0)) for kind in problem.kinds])
+        model.addRow(-highspy.kHighsInf, float(left), len(numbers), numbers, amounts)
+
+
 def _model(problem: Problem, valuations: Sequence[Valuation], *, prices: bool) -> highspy.Highs:
     """Least price, or most to spare in the valuation that is scarcest."""
     model = solver(_SECONDS)
@@ -55,10 +88,10 @@ def _model(problem: Problem, valuations: Sequence[Valuation], *, prices: bool) -
     model.changeColCost(len(kinds), -1.0)
     numbers = np.arange(len(kinds) + 1, dtype=np.int32)
     for valuation in valuations:
-        scale = 1 / max(valuation.wanted, 1e-9)
-        row = np.array([*(most * scale for most in valuation.most), -1.0])
-        model.addRow(1.0 - 1e-9, highspy.kHighsInf, len(numbers), numbers, row)
-    for limit, left in enumerate(problem.limits):
-        amounts = [float(dict(kind.uses).get(limit, 0)) for kind in kinds]
-        model.addRow(-highspy.kHighsInf, float(left), len(kinds), numbers[:-1], np.array(amounts))
+        worth = _worth(problem, valuation)
+        if not worth:
+            continue
+        row = np.array([*(most / worth for most in valuation.most), -1.0])
+        model.addRow(1.0 - _TINY, highspy.kHighsInf, len(numbers), numbers, row)
+    _add_limits(model, problem)
     return model
