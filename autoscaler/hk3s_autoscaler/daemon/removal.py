@@ -11,13 +11,13 @@ from hk3s_autoscaler.planning.drainability import has_outstayed
 from hk3s_autoscaler.planning.reasons import Code
 from hk3s_autoscaler.ports import Changed, EvictionBlocked
 
-DRAINED = frozenset({Code.EMPTY, Code.UNDERUTILIZED, Code.REPLACED, Code.DRIFTED, Code.EXPIRED})
+DRAINED = frozenset({Code.EMPTY, Code.UNDERUTILIZED, Code.DRIFTED, Code.EXPIRED})
 """Reasons after which a server goes only once its node is cordoned, empty and free of volumes."""
 
 NEVER_JOINED = frozenset({Code.JOIN_TIMED_OUT, Code.JOIN_FAILED, Code.TOKEN_EXPIRED})
 """Reasons that a Ready node refutes, and that speak against its pool's settings."""
 
-_REPLACED = NEVER_JOINED | {Code.REPLACED, Code.NODE_LOST}
+_REPLACED = NEVER_JOINED | {Code.NODE_LOST}
 
 _log = logger("removal")
 

@@ -8,7 +8,6 @@ from hk3s_autoscaler.planning.reasons import Code
 KIND: dict[Code, DisruptionReason] = {
     Code.EMPTY: "Empty",
     Code.UNDERUTILIZED: "Underutilized",
-    Code.REPLACED: "Underutilized",
     Code.DRIFTED: "Drifted",
     Code.EXPIRED: "Expired",
 }

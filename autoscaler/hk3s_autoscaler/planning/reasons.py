@@ -33,7 +33,6 @@ class Code(StrEnum):
     # why a node or server goes
     EMPTY = "Empty"
     UNDERUTILIZED = "Underutilized"
-    REPLACED = "Replaced"
     DRIFTED = "Drifted"
     EXPIRED = "Expired"
     NODE_LOST = "NodeLost"
@@ -53,10 +52,8 @@ class Code(StrEnum):
     DISRUPTION_WHEN_EMPTY = "DisruptionWhenEmpty"
     DO_NOT_DISRUPT = "DoNotDisrupt"
     BLOCKED_BY_PDB = "BlockedByPdb"
-    BLOCKED_BY_POD = "BlockedByPod"
     DISRUPTION_BUDGET = "DisruptionBudget"
     FROZEN = "FrozenAfterOutage"
-    NOT_OURS = "NotOurs"
     NO_LONGER_UNNEEDED = "NoLongerUnneeded"
     TOO_MANY_ORPHANS = "TooManyOrphans"
     TOO_MANY_LOST = "TooManyNodesLost"
