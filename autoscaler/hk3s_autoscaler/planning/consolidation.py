@@ -7,6 +7,8 @@ was marked in one loop is found again in the next. Work is bounded by a number o
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from zlib import crc32
 
 from hk3s_autoscaler.model.resources import Resources, total
 from hk3s_autoscaler.planning.actions import CreateServer
@@ -21,6 +23,8 @@ from hk3s_autoscaler.planning.world import World
 
 _REMOVALS_TRIED = 24
 _SETS_TRIED = 16
+_PODS_SKETCHED = 3_000
+"""No further set is looked at once so many pods have been moved in thought."""
 _SINGLES_TRIED = 6
 _SETS_PLANNED = 3
 """Of the sets that promise most so many are planned as thoroughly as a purchase."""
@@ -118,7 +122,7 @@ def _spare(world: World, order: Sequence[Candidate], outlook: Outlook) -> Consol
     spare: list[Candidate] = []
     kept: list[tuple[str, Reason]] = []
     targets: frozenset[str] = frozenset()
-    tried = 0
+    turn = in_turn(world.now, order)
     for candidate in order:
         pool = candidate.pool
         if staying[pool.name] <= pool.min_nodes:
@@ -131,10 +135,9 @@ def _spare(world: World, order: Sequence[Candidate], outlook: Outlook) -> Consol
         left = balance.without(candidate)
         reason = _too_little(candidate) or _no_room(candidate, left)
         if reason is None and not candidate.is_empty:
-            if tried >= _REMOVALS_TRIED:
+            if candidate.name not in turn:
                 continue
-            tried += 1
-            found = rehearse(world, [*spare, candidate], minimum=False)
+            found = rehearse(world, [*spare, candidate], buy=False)
             reason = _unfit(found)
         if reason is not None:
             kept.append((candidate.name, reason))
@@ -145,6 +148,21 @@ def _spare(world: World, order: Sequence[Candidate], outlook: Outlook) -> Consol
         balance = left
         staying[pool.name] -= 1
     return Consolidation(spare=tuple(spare), targets=targets, kept=tuple(kept))
+
+
+def in_turn(now: datetime, order: Sequence[Candidate]) -> frozenset[str]:
+    """Names of those that are looked at in this loop: the first, and some others in turn.
+
+    What was marked is always among them, so that marks last.
+    """
+    used = [c for c in order if not c.is_empty]
+    used.sort(key=lambda c: c.node.unneeded_since is None)
+    first, others = used[: _REMOVALS_TRIED // 2], used[_REMOVALS_TRIED // 2 :]
+    marked = sum(c.node.unneeded_since is not None for c in others)
+    others[marked:] = sorted(
+        others[marked:], key=lambda c: crc32(f"{c.name} {now.isoformat()}".encode())
+    )
+    return frozenset(c.name for c in (*first, *others[: _REMOVALS_TRIED - len(first)]))
 
 
 def _too_little(candidate: Candidate) -> Reason | None:
@@ -204,12 +222,8 @@ def _positive(room: Resources) -> Resources:
 def _unfit(found: Rehearsal) -> Reason | None:
     if found.fits:
         return None
-    if found.creates:
-        return Reason(
-            Code.NO_PLACE, f"its pods would need a new server: {found.creates[0].offering}"
-        )
-    why = found.unserved
-    return Reason(Code.NO_PLACE, why.message if why is not None else "its pods fit nowhere else")
+    why = found.unserved.message if found.unserved is not None else "there is no room"
+    return Reason(Code.NO_PLACE, f"its pods fit nowhere else: {why}")
 
 
 def _exchange(world: World, rest: Sequence[Candidate]) -> Exchange | None:
@@ -220,6 +234,7 @@ def _exchange(world: World, rest: Sequence[Candidate]) -> Exchange | None:
         if again is not None:
             return again
     tried: set[frozenset[str]] = set()
+    pods = 0
     sketched: list[tuple[int, tuple[Candidate, ...]]] = []
     roughly = replace(world, packer=sketch)
     for removed in _sets(world, rest):
@@ -230,7 +245,8 @@ def _exchange(world: World, rest: Sequence[Candidate]) -> Exchange | None:
         score = _sketched(roughly, removed)
         if score is not None:
             sketched.append((score, removed))
-        if len(tried) >= _SETS_TRIED:
+        pods += sum(len(c.pods) for c in removed)
+        if len(tried) >= _SETS_TRIED or pods >= _PODS_SKETCHED:
             break
     sketched.sort(key=lambda entry: -entry[0])
     found = (_exchange_of(world, removed) for _, removed in sketched[:_SETS_PLANNED])

@@ -25,6 +25,9 @@ from hk3s_autoscaler.scheduling.classes import ALONE, BEYOND, PodClass, Shape, c
 from hk3s_autoscaler.scheduling.place import Place, conflicts, mismatch
 
 _MANY_SLOTS = 200
+_PACKED_SLOTS = 48
+_NEARLY = 8
+"""The quick ways leave hardly any pod: less than one of so many."""
 _AXES = 2
 """CPU and memory tell how large a slot is."""
 _RULES: tuple[Rule, ...] = (by_match, by_size, by_density, by_value)
@@ -184,6 +187,7 @@ def place(
     loads: Mapping[str, Pattern] | None = None,
     *,
     sale: Callable[[], Sequence[Kind]] = tuple,
+    only_all: bool = False,
 ) -> Placement:
     """Put as many pods as possible into slots: those they were bought for first, then by priority.
 
@@ -191,6 +195,7 @@ def place(
     nothing, at last the packing itself; with very many slots one way has to do. When each leaves
     some, the one is taken whose rest costs least of what is on `sale` (asked only then): many small
     pods in the room that is there may be a worse bargain than a few large ones.
+    With `only_all` it is given up early where not all will find a place.
     `loads` are pods of the same demand that slots hold already; their room is not in the slot's.
     """
     loads = loads or {}
@@ -208,7 +213,10 @@ def place(
                 if not sum(found.left):
                     return found
                 tried.setdefault(found.left, found)
-    if rules is _RULES and not loads and _may_hold(wanted, counts, useful):
+        if only_all and min(map(sum, tried)) * _NEARLY > sum(counts):
+            break
+    nearly = min(map(sum, tried)) * _NEARLY <= sum(counts)
+    if nearly and len(useful) <= _PACKED_SLOTS and not loads and _may_hold(wanted, counts, useful):
         packed = _packed(wanted, counts, useful, suited)
         if not sum(packed.left):
             return packed

@@ -11,7 +11,7 @@ from hk3s_autoscaler.model.resources import total
 from hk3s_autoscaler.planning.capacity import Slot
 from hk3s_autoscaler.planning.demand import Demand, place
 from hk3s_autoscaler.planning.limits import Limit
-from hk3s_autoscaler.planning.problem import Kind, Pattern, Problem
+from hk3s_autoscaler.planning.problem import Kind, Pattern, Problem, Vector
 from hk3s_autoscaler.planning.settling import Spot, fresh
 from hk3s_autoscaler.planning.supply import Offer, generation, tier
 from hk3s_autoscaler.planning.wishes import Company, discourages, meets, pack_apart, steps
@@ -263,20 +263,23 @@ class Shop:
         if known is None:
             tried = [o for o in self._offers if o.pool.name == pool and o.hindrance is None]
             tried.sort(key=lambda offer: not offer.offering.published_available)
-            holding = (offer for offer in tried if self._holds(offer, load))
+            wanted = {index for index, _ in load}
+            asked = self._wanted.problem.load(load) if load else ()
+            holding = (offer for offer in tried if not load or self._holds(offer, asked, wanted))
             known = tuple(islice(holding, _MOST_FALLBACKS))
             self._known_holders[pool, load] = known
         return known
 
-    def _holds(self, offer: Offer, load: Pattern) -> bool:
-        if not load:
-            return True
+    def _holds(self, offer: Offer, asked: Vector, classes: set[int]) -> bool:
+        """Whether a server could run what another does; who is beside whom stays the same."""
         kind = self._kinds.get((offer.pool.name, offer.key))
         if kind is None:
             room = self._wanted.vector(offer.place.room)
             kind = Kind(room=room, price=0, classes=self._wanted.suited(offer.place))
             self._kinds[offer.pool.name, offer.key] = kind
-        return self._wanted.problem.holds(kind, load)
+        return classes <= set(kind.classes) and all(
+            not want or want <= have for want, have in zip(asked, kind.room, strict=True)
+        )
 
 
 def _tiers(offers: Iterable[Offer]) -> Iterator[tuple[Offer, ...]]:

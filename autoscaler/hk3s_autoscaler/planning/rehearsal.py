@@ -1,5 +1,6 @@
 """What if these workers went? Their pods are counted as pending, and growth says where they go."""
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -46,19 +47,19 @@ def rehearse(
     going: Sequence[Candidate],
     *,
     hidden: Iterable[str] = (),
-    minimum: bool = True,
+    buy: bool = True,
 ) -> Rehearsal:
     """Take workers out of service in thought; servers on their way are not counted on.
 
-    `hidden` names others that are not to be counted on. Without `minimum` nothing is bought for the
-    sake of a pool's minimum.
+    `hidden` names others that are not to be counted on. Without `buy` it is only asked whether
+    everything finds a place in what is there, which is much less work.
     """
     leaving = _draining(world)
     names = {c.name for c in going} | leaving
     doomed = names | set(hidden) | _on_the_way(world)
     moved = (*_pods_of(going), *_left_on(world, leaving))
     imagined = _without(world, names, moved)
-    growth = plan_scale_up(imagined, doomed=doomed)
+    growth = plan_scale_up(imagined, doomed=doomed, buy=buy)
     keys = {pod.key for pod in moved}
     bought = {key for create in growth.creates for key in create.pods}
     stuck = [
@@ -66,12 +67,11 @@ def rehearse(
         for report in growth.pods
         if report.pod in keys and not report.target and report.pod not in bought
     ]
-    creates = tuple(c for c in growth.creates if c.pods or minimum)
     unserved = stuck[0] if stuck else None
-    if unserved is None and not _is_schedulable(imagined, moved, doomed, creates):
+    if unserved is None and not _is_schedulable(imagined, moved, doomed, growth.creates):
         unserved = Reason(Code.NO_PLACE, "kube-scheduler might not find the places that are there")
     targets = frozenset(report.target for report in growth.pods if report.pod in keys)
-    return Rehearsal(creates=creates, unserved=unserved, targets=targets)
+    return Rehearsal(creates=growth.creates, unserved=unserved, targets=targets)
 
 
 def homeless(world: World) -> frozenset[PodKey]:
@@ -83,9 +83,8 @@ def homeless(world: World) -> frozenset[PodKey]:
     moved = _left_on(world, leaving)
     if not moved:
         return frozenset()
-    growth = plan_scale_up(_without(world, leaving, moved), doomed=leaving)
+    growth = plan_scale_up(_without(world, leaving, moved), doomed=leaving, buy=False)
     placed = {r.pod for r in growth.pods if r.target}
-    placed -= {key for create in growth.creates for key in create.pods}
     return frozenset(pod.key for pod in moved if pod.key not in placed)
 
 
@@ -107,12 +106,7 @@ def _pods_of(going: Sequence[Candidate]) -> tuple[Pod, ...]:
 
 
 def _without(world: World, names: set[str], moved: Sequence[Pod]) -> World:
-    kept = tuple(
-        pod
-        for pod in world.snapshot.pods
-        if pod.node not in names and (pod.nominated_node not in names or not pod.nominated_node)
-    )
-    pending = tuple(
+    waiting = (
         replace(
             pod,
             node="",
@@ -125,7 +119,7 @@ def _without(world: World, names: set[str], moved: Sequence[Pod]) -> World:
         for pod in moved
         if pod.phase not in ENDED
     )
-    return replace(world, snapshot=replace(world.snapshot, pods=(*kept, *pending)))
+    return world.without(names, waiting)
 
 
 def _is_schedulable(
@@ -147,19 +141,25 @@ def _is_schedulable(
 
 def _place_all(pods: Sequence[Pod], places: Sequence[Place], sign: int) -> bool:
     rooms = [place.room for place in places]
-    ports = [set(place.ports) for place in places]
+    ports = [place.ports for place in places]
+    order = sorted((sign * room.cpu_milli, number) for number, room in enumerate(rooms))
     for pod in sorted(pods, key=lambda p: (-p.spec.priority, p.key)):
         spec = pod.spec
-        fitting = [
-            number
-            for number, place in enumerate(places)
-            if spec.requests.fits(rooms[number])
-            and not conflicts(spec.host_ports, ports[number])
-            and not mismatch(spec, place)
-        ]
-        if not fitting:
+        best = next(
+            (
+                entry
+                for entry in order
+                if spec.requests.fits(rooms[entry[1]])
+                and not conflicts(spec.host_ports, ports[entry[1]])
+                and not mismatch(spec, places[entry[1]])
+            ),
+            None,
+        )
+        if best is None:
             return False
-        best = min(fitting, key=lambda n: (sign * rooms[n].cpu_milli, n))
-        rooms[best] -= spec.requests
-        ports[best].update(spec.host_ports)
+        number = best[1]
+        rooms[number] -= spec.requests
+        ports[number] |= frozenset(spec.host_ports)
+        del order[bisect_left(order, best)]
+        insort(order, (sign * rooms[number].cpu_milli, number))
     return True

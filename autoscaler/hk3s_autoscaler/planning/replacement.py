@@ -41,14 +41,14 @@ def ready_to_go(
     """Those whose pods fit into what is there, all together or as many as do, and where they go."""
     if not replaced:
         return [], frozenset()
-    outcome = rehearse(world, replaced, minimum=False)
+    outcome = rehearse(world, replaced, buy=False)
     if outcome.fits:
         return list(replaced), outcome.targets
     going: list[Candidate] = []
     targets: frozenset[str] = frozenset()
     for candidate in replaced:
         others = [c.name for c in replaced if c not in going]
-        outcome = rehearse(world, [*going, candidate], hidden=others, minimum=False)
+        outcome = rehearse(world, [*going, candidate], hidden=others, buy=False)
         if outcome.fits:
             going.append(candidate)
             targets = outcome.targets

@@ -22,6 +22,7 @@ from hk3s_autoscaler.planning.unserved import explain
 from hk3s_autoscaler.planning.world import World
 
 _NAMED_PODS = 3
+_NO_ROOM = Reason(Code.NO_PLACE, "it finds no room in what is there")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,17 +43,18 @@ class Growth:
     order: tuple[tuple[PodKey, str | int], ...] = ()
 
 
-def plan_scale_up(world: World, *, doomed: Iterable[str]) -> Growth:
+def plan_scale_up(world: World, *, doomed: Iterable[str], buy: bool = True) -> Growth:
     """Serve the pending pods; `doomed` names workers that this plan deletes.
 
+    Without `buy` nothing is for sale: is what is there enough?
     A volume that pods share ties them to where it is made. If some of them are not served there,
     the other places are tried, and the plan that serves most is taken.
     """
     gone = frozenset(doomed)
-    growth, volumes = _grow(world, gone, 0)
+    growth, volumes = _grow(world, gone, 0, buy=buy)
     plans = [growth]
     if volumes.sharers and not volumes.sharers <= _served(growth):
-        plans += [_grow(world, gone, turn)[0] for turn in range(1, volumes.turns)]
+        plans += [_grow(world, gone, turn, buy=buy)[0] for turn in range(1, volumes.turns)]
     return max(plans, key=lambda found: len(_served(found)))
 
 
@@ -60,8 +62,11 @@ def _served(growth: Growth) -> frozenset[PodKey]:
     return frozenset(report.pod for report in growth.pods if report.target)
 
 
-def _grow(world: World, gone: frozenset[str], turn: int) -> tuple[Growth, Attachments]:
-    volumes = Attachments(world, pending(world), capacity(world, gone), offers(world), turn)
+def _grow(
+    world: World, gone: frozenset[str], turn: int, *, buy: bool
+) -> tuple[Growth, Attachments]:
+    on_sale = offers(world) if buy else ()
+    volumes = Attachments(world, pending(world), capacity(world, gone), on_sale, turn)
     waiting, room, sale = volumes.pods, volumes.room, volumes.sale
     judged = [pod for pod in waiting if not pod.spec.unsupported]
     ceilings = limits(world)
@@ -75,13 +80,13 @@ def _grow(world: World, gone: frozenset[str], turn: int) -> tuple[Growth, Attach
     # Room that is there and servers on their way are one question: a node that has just joined,
     # filled to the brim by itself, would take the pods that another one's load needs to fit.
     for part in (slots, room.leaving):
-        placed = place(wanted, left, part, sale=kinds)
+        placed = place(wanted, left, part, sale=kinds, only_all=not buy)
         left = placed.left
         loads = {slot.name: load for slot, load in placed.loads}
         spots += [_spot(slot, hand_out.take(loads.get(slot.name, ()))) for slot in part]
     shop = Shop(world, wanted, sale, ceilings)
     short_of: list[tuple[str, Reason]] = []
-    if world.no_growth is None:
+    if buy and world.no_growth is None:
         left = shop.serve(left)
         short_of = list(_add_missing(world, shop, gone))
     spots += [shop.spot(number, hand_out.take(b.load)) for number, b in enumerate(shop.bought)]
@@ -110,7 +115,9 @@ def _grow(world: World, gone: frozenset[str], turn: int) -> tuple[Growth, Attach
     told: dict[PodSpec, Reason] = {}
     for pod in homeless:
         if pod.spec not in told:
-            told[pod.spec] = explain(pod.spec, world, sale, ceilings, shop.left)
+            told[pod.spec] = (
+                explain(pod.spec, world, sale, ceilings, shop.left) if buy else _NO_ROOM
+            )
         rule = Reason(Code.POD_RULES, rules[pod.key]) if pod.key in rules else None
         reports.append(_waits(pod, rule or told[pod.spec], ""))
     used = frozenset(spot.name for spot in spots if spot.pods and spot.bought is None)

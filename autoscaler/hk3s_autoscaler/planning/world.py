@@ -1,7 +1,7 @@
 """A snapshot with its cross-references drawn: workers, and what is on which node."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -35,6 +35,8 @@ class World:
     """One snapshot at one time. Servers with another cluster's UID are not in it.
 
     `worked_out` remembers the room on nodes, with the Node and the pods that it was found for.
+    `real` is the world that this one was imagined from: the same but for pods, of which none is
+    left on the nodes `emptied`.
     """
 
     snapshot: Snapshot
@@ -44,6 +46,19 @@ class World:
     worked_out: dict[str, tuple[Node, tuple[Pod, ...], Any]] = field(
         default_factory=dict, compare=False, repr=False
     )
+    real: "World | None" = field(default=None, compare=False, repr=False)
+    emptied: frozenset[str] = frozenset()
+
+    def without(self, names: Iterable[str], waiting: Iterable[Pod]) -> "World":
+        """Imagine that nobody is left on some nodes, and that these pods wait for a place."""
+        gone = frozenset(names)
+        kept = [
+            pod
+            for pod in self.snapshot.pods
+            if pod.node not in gone and (pod.node or pod.nominated_node not in gone)
+        ]
+        pods = replace(self.snapshot, pods=(*kept, *waiting))
+        return replace(self, snapshot=pods, real=self, emptied=gone)
 
     @cached_property
     def pools(self) -> dict[str, NodePool]:
@@ -58,6 +73,8 @@ class World:
     @cached_property
     def workers(self) -> tuple[Worker, ...]:
         """All workers by name: our servers, and Nodes that carry the ownership label."""
+        if self.real is not None:
+            return self.real.workers
         servers = [s for s in self.snapshot.servers if s.cluster_uid == self.snapshot.cluster_uid]
         by_id = {s.server_id: s for s in servers if s.server_id}
         by_name = {s.name: s for s in servers}
@@ -85,6 +102,9 @@ class World:
 
         Expendable pods are left out: they make way for any other pod.
         """
+        if self.real is not None:
+            before = self.real.pods_by_node
+            return {node: pods for node, pods in before.items() if node not in self.emptied}
         found: dict[str, list[Pod]] = {}
         for pod in self.snapshot.pods:
             node = pod.node or pod.nominated_node
@@ -154,6 +174,8 @@ class World:
     @cached_property
     def learnt_allocatable(self) -> dict[str, Resources]:
         """The least that Ready workers of a server type offer, by type."""
+        if self.real is not None:
+            return self.real.learnt_allocatable
         found: dict[str, Resources] = {}
         for worker in self.workers:
             if worker.server is None or worker.node is None or not worker.node.ready:
