@@ -40,8 +40,12 @@ class Generator:
         for number in range(rng.choice((1, 2, 2, 3, 3, 4, 5))):
             workload = self._pods.workload(number)
             wishes = self._drawer.wishes() if self._drawer and self._pods.chance(0.65) else []
+            rolling = self._pods.chance(0.3)
             for _ in range(rng.choice((1, 2, 3, 4, 5))):
                 serial += 1
+                if rolling:
+                    version = rng.choice(("1", "2"))
+                    workload["metadata"]["labels"][self._pods.key("ver")] = version
                 self._add_pod(workload, serial, wishes)
         if self._pods.chance(0.25):
             self._add_daemonset()
@@ -51,7 +55,7 @@ class Generator:
         rng, case = self._random, self._case
         own = (("hk3s.test/case", case.name),)
         labels = [*own]
-        if self._pods.chance(0.3):
+        if self._pods.chance(0.45):
             labels.append((self._pods.key("rack"), "r1"))
         if self._pods.chance(0.3):
             labels.append((self._pods.key("size"), rng.choice(("3", "7"))))
@@ -116,7 +120,7 @@ class Generator:
         }
         if self._pods.chance(0.9):
             labels[ZONE] = labels[storage.LOCATION] = rng.choice(LOCATIONS)
-        if self._pods.chance(0.5):
+        if self._pods.chance(0.65):
             labels[self._pods.key("rack")] = rng.choice(("r1", "r2"))
         if self._pods.chance(0.4):
             labels[self._pods.key("size")] = rng.choice(("3", "7"))

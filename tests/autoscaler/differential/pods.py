@@ -65,15 +65,15 @@ class PodDrawer:
         parts = (self._add_containers, self._add_node_rules, self._add_affinity, self._add_spreads)
         # With rules of all sorts at once few pods are served, and others would hide the one.
         for part in [rng.choice(parts)] if self.chance(0.45) else parts:
-            part(spec)
+            part(pod)
         if self.chance(0.2) and not self._case.expendable:
             self.prioritize(spec, rng.choice(("p-10", "p-0", "p-100")))
         if self.chance(0.05):
             spec["schedulingGates"] = [{"name": "hk3s.test/gate"}]
         return pod
 
-    def _add_node_rules(self, spec: Json) -> None:
-        rng = self._random
+    def _add_node_rules(self, pod: Json) -> None:
+        rng, spec = self._random, pod["spec"]
         if self.chance(0.25):
             toleration = {"key": self.key("dedicated"), "operator": "Exists"}
             if self.chance(0.5):
@@ -98,8 +98,8 @@ class PodDrawer:
             word, value = rng.choice(wanted)
             spec["nodeSelector"][self.key(word)] = value
 
-    def _add_affinity(self, spec: Json) -> None:
-        rng = self._random
+    def _add_affinity(self, pod: Json) -> None:
+        rng, spec = self._random, pod["spec"]
         affinity: Json = {}
         if self.chance(0.25):
             affinity["nodeAffinity"] = self._node_affinity()
@@ -116,8 +116,8 @@ class PodDrawer:
         if affinity:
             spec["affinity"] = affinity
 
-    def _add_containers(self, spec: Json) -> None:
-        rng = self._random
+    def _add_containers(self, pod: Json) -> None:
+        rng, spec = self._random, pod["spec"]
         if self.chance(0.15):
             spec["initContainers"] = [
                 {
@@ -201,23 +201,24 @@ class PodDrawer:
                 term[rng.choice(("matchLabelKeys", "mismatchLabelKeys"))] = [self.key("ver")]
         return term
 
-    def _add_spreads(self, spec: Json) -> None:
-        if self.chance(0.45):
-            spec["topologySpreadConstraints"] = self._spreads()
+    def _add_spreads(self, pod: Json) -> None:
+        if self.chance(0.5):
+            pod["spec"]["topologySpreadConstraints"] = self._spreads(pod)
 
-    def _spreads(self) -> list[Json]:
-        rng = self._random
+    def _spreads(self, pod: Json) -> list[Json]:
+        rng, app = self._random, self.key("app")
         keys = rng.sample((HOST, ZONE, self.key("rack")), rng.choice((1, 1, 1, 2)))
         found = []
         for key in tuple(keys):
             strict = self.chance(0.8)
+            own = {"matchLabels": {app: pod["metadata"]["labels"][app]}}
             spread: Json = {
                 "topologyKey": key,
                 "maxSkew": rng.choice((1, 1, 2)),
                 "whenUnsatisfiable": "DoNotSchedule" if strict else "ScheduleAnyway",
-                "labelSelector": self._selector(),
+                "labelSelector": own if self.chance(0.65) else self._selector(),
             }
-            if strict and self.chance(0.2):
+            if strict and self.chance(0.25):
                 spread["minDomains"] = rng.choice((2, 3))
             if self.chance(0.12):
                 spread["nodeAffinityPolicy"] = "Ignore"
@@ -225,12 +226,24 @@ class PodDrawer:
                     keys.append(self.key("rack"))
                     spread["topologyKey"] = self.key("rack")
                 self._case.alone |= spread["topologyKey"] != self.key("rack")
-            if self.chance(0.2):
+                self._keep_away(pod["spec"], spread["topologyKey"])
+            if self.chance(0.35):
                 spread["nodeTaintsPolicy"] = "Honor"
-            if self.chance(0.15) and self.key("ver") not in str(spread["labelSelector"]):
+            if self.chance(0.25) and self.key("ver") not in str(spread["labelSelector"]):
                 spread["matchLabelKeys"] = [self.key("ver")]
             found.append(spread)
         return found
+
+    def _keep_away(self, spec: Json, key: str) -> None:
+        """Bar some domains, which count all the same if a spread ignores node affinity."""
+        barred = {
+            self.key("rack"): {"key": key, "operator": "NotIn", "values": ["r2"]},
+            ZONE: {"key": ZONE, "operator": "In", "values": self._random.sample(LOCATIONS, 2)},
+            HOST: {"key": ZONE, "operator": "NotIn", "values": [self._random.choice(LOCATIONS)]},
+        }
+        terms = [{"matchExpressions": [barred[key]]}]
+        rule = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+        spec.setdefault("affinity", {}).setdefault("nodeAffinity", rule)
 
 
 def required(*terms: Json) -> Json:

@@ -119,7 +119,7 @@ async def cluster(directory: Path) -> AsyncIterator[tuple[Kube, Pods, Provisione
         )
         plane = ControlPlane(spec, binary=binary)
         await plane.start()
-        kube = await Kube.from_kubeconfig(plane.admin_kubeconfig)
+        kube = await Kube.from_kubeconfig(plane.admin_kubeconfig, within=60.0)
         try:
             async with asyncio.TaskGroup() as tasks:
                 pods, provisioner = Pods(kube), Provisioner(kube, tasks)
