@@ -24,6 +24,8 @@ _NODES = (400, 20_000, 20_000)
 _TINY = 1e-9
 _TRUST = 0.5
 """How much the values with the best bound so far weigh against the newest: it calms the search."""
+_NEAR = 0.9
+"""Values whose bound is worse than this part of the mix are not worth to go by."""
 _MOST_CUTS = 40
 
 
@@ -114,13 +116,13 @@ class Columns:
             if self.bound >= price * (1 - GAP) - _TINY:
                 return
             if added:
-                trust = _TRUST
+                trust = _TRUST if self.bound > price * _NEAR else 0.0
             elif trust:
                 trust = 0.0
             elif depth == len(_NODES) - 1:
                 return
             else:
-                depth, trust = depth + 1, _TRUST
+                depth += 1
 
     def _rate(self, mixed: Sequence[float], dearest: float) -> None:
         """Keep values that, scaled until no load is worth more than it costs, bound better."""
