@@ -84,10 +84,9 @@ def bonds(world: World, pods: Sequence[Pod], gone: Iterable[str] = ()) -> Bonds:
     for pod in pods:
         if pod.spec.relations.any:
             matchers.add(pod.spec, pod.key.namespace)
-    for there in world.pods_by_node.values():
+    for there in world.shunning.values():
         for pod in there:
-            if pod.spec.relations.anti_affinity:
-                matchers.add(pod.spec, pod.key.namespace)
+            matchers.add(pod.spec, pod.key.namespace)
     if not matchers.any:
         return UNBOUND
     roles = {

@@ -70,7 +70,8 @@ def consolidate(
     """Look for what could go among candidates that may be moved; empty ones are among them."""
     if not any(not c.is_empty for c in found):
         return Consolidation(spare=tuple(c for c in found if c.is_empty))
-    runs = [_spare(world, order, outlook) for order in _orders(found)]
+    orders = {tuple(c.name for c in order): order for order in _orders(found)}
+    runs = [_spare(world, order, outlook) for order in orders.values()]
     best = max(runs, key=lambda run: (_worth(run.spare), -len(run.spare)))
     moving = [c for c in best.spare if not c.is_empty]
     rest = [c for c in found if not c.is_empty and c not in moving]
@@ -235,26 +236,30 @@ def _exchange(world: World, rest: Sequence[Candidate]) -> Exchange | None:
             return again
     tried: set[frozenset[str]] = set()
     pods = 0
-    sketched: list[tuple[int, tuple[Candidate, ...]]] = []
+    sketched: list[tuple[bool, int, tuple[Candidate, ...]]] = []
     roughly = replace(world, packer=sketch)
     for removed in _sets(world, rest):
         names = frozenset(c.name for c in removed)
         if not names or names in tried:
             continue
         tried.add(names)
-        score = _sketched(roughly, removed)
-        if score is not None:
-            sketched.append((score, removed))
+        promise = _sketched(roughly, removed)
+        if promise is not None:
+            sketched.append((*promise, removed))
         pods += sum(len(c.pods) for c in removed)
         if len(tried) >= _SETS_TRIED or pods >= _PODS_SKETCHED:
             break
-    sketched.sort(key=lambda entry: -entry[0])
-    found = (_exchange_of(world, removed) for _, removed in sketched[:_SETS_PLANNED])
+    # Sets that hold servers for which the same would be bought are hardly ever worth the plan.
+    sketched.sort(key=lambda entry: (entry[0], -entry[1]))
+    found = (_exchange_of(world, removed) for _, _, removed in sketched[:_SETS_PLANNED])
     return max((e for e in found if e is not None), key=lambda e: e.score, default=None)
 
 
-def _sketched(world: World, removed: Sequence[Candidate]) -> int | None:
-    """What an exchange might save beyond what it has to; `None` if it cannot pay."""
+def _sketched(world: World, removed: Sequence[Candidate]) -> tuple[bool, int] | None:
+    """Whether an exchange buys some of the same, and what it might save beyond what it has to.
+
+    `None` if it cannot pay.
+    """
     if not _may_pay(world, removed):
         return None
     outcome = rehearse(world, removed)
@@ -263,7 +268,7 @@ def _sketched(world: World, removed: Sequence[Candidate]) -> int | None:
     # A purchase that is thought over is a few per cent cheaper than a sketched one.
     bought = [create.micro_eur_per_hour * 19 // 20 for create in outcome.creates]
     score = _saving(world, removed, bought) - min_savings(removed)
-    return score if score >= 0 else None
+    return (_buys_the_same(removed, outcome), score) if score >= 0 else None
 
 
 def _sets(world: World, rest: Sequence[Candidate]) -> Iterable[tuple[Candidate, ...]]:

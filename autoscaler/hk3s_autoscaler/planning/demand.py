@@ -154,11 +154,11 @@ def pending(world: World) -> tuple[Pod, ...]:
     """
     return tuple(
         pod
-        for pod in world.snapshot.pods
+        for pod in world.unbound
         if pod.unschedulable_since is not None
         and pod.phase == "Pending"
         and pod.deleted_at is None
-        and not (pod.node or pod.nominated_node or pod.gated or pod.is_daemon or pod.mirror)
+        and not (pod.nominated_node or pod.gated or pod.is_daemon or pod.mirror)
         and not world.is_expendable(pod)
     )
 

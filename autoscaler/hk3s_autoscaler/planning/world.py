@@ -36,7 +36,7 @@ class World:
 
     `worked_out` remembers the room on nodes, with the Node and the pods that it was found for.
     `real` is the world that this one was imagined from: the same but for pods, of which none is
-    left on the nodes `emptied`.
+    left on the nodes `emptied`, and some that are `waiting` have come.
     """
 
     snapshot: Snapshot
@@ -48,17 +48,18 @@ class World:
     )
     real: "World | None" = field(default=None, compare=False, repr=False)
     emptied: frozenset[str] = frozenset()
+    waiting: tuple[Pod, ...] = ()
 
     def without(self, names: Iterable[str], waiting: Iterable[Pod]) -> "World":
         """Imagine that nobody is left on some nodes, and that these pods wait for a place."""
-        gone = frozenset(names)
+        gone, come = frozenset(names), tuple(waiting)
         kept = [
             pod
             for pod in self.snapshot.pods
             if pod.node not in gone and (pod.node or pod.nominated_node not in gone)
         ]
-        pods = replace(self.snapshot, pods=(*kept, *waiting))
-        return replace(self, snapshot=pods, real=self, emptied=gone)
+        snapshot = replace(self.snapshot, pods=(*kept, *come))
+        return replace(self, snapshot=snapshot, real=self, emptied=gone, waiting=come)
 
     @cached_property
     def pools(self) -> dict[str, NodePool]:
@@ -106,11 +107,32 @@ class World:
             before = self.real.pods_by_node
             return {node: pods for node, pods in before.items() if node not in self.emptied}
         found: dict[str, list[Pod]] = {}
+        least = self.config.expendable_priority_cutoff
         for pod in self.snapshot.pods:
             node = pod.node or pod.nominated_node
-            if node and pod.phase not in ENDED and not self.is_expendable(pod):
+            if node and pod.spec.priority >= least and pod.phase not in ENDED:
                 found.setdefault(node, []).append(pod)
         return {node: tuple(pods) for node, pods in found.items()}
+
+    @cached_property
+    def unbound(self) -> tuple[Pod, ...]:
+        """Pods that are on no node yet."""
+        if self.real is None:
+            return tuple(pod for pod in self.snapshot.pods if not pod.node)
+        known = (pod for pod in self.real.unbound if pod.nominated_node not in self.emptied)
+        return (*known, *self.waiting)
+
+    @cached_property
+    def shunning(self) -> dict[str, tuple[Pod, ...]]:
+        """Pods on nodes that want to be apart from others."""
+        if self.real is not None:
+            before = self.real.shunning
+            return {node: pods for node, pods in before.items() if node not in self.emptied}
+        found = {
+            node: tuple(pod for pod in pods if pod.spec.relations.anti_affinity)
+            for node, pods in self.pods_by_node.items()
+        }
+        return {node: pods for node, pods in found.items() if pods}
 
     @cached_property
     def expendable_by_node(self) -> dict[str, tuple[Pod, ...]]:
