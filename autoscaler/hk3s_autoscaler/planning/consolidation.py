@@ -23,7 +23,7 @@ from hk3s_autoscaler.planning.world import World
 
 _REMOVALS_TRIED = 24
 _SETS_TRIED = 16
-_PODS_SKETCHED = 3_000
+_PODS_SKETCHED = 2_000
 """No further set is looked at once so many pods have been moved in thought."""
 _SINGLES_TRIED = 6
 _SETS_PLANNED = 3

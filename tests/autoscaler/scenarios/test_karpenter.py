@@ -17,6 +17,7 @@ from autoscaler.builders import (
     elsewhere,
     minutes,
     node,
+    offering,
     pod,
     pool,
     seconds,
@@ -87,6 +88,27 @@ class TestConsolidation:
         assert (create.offering, create.pods) == (CX23.key, ())
         assert create.reason.code is Code.REPLACEMENT
         assert of_kind(found, CordonNode) == []
+
+    def test_a_fallback_among_servers_that_are_right_is_the_one_that_goes(self) -> None:
+        """All others are full and of the best types: to exchange them as well saves no more."""
+        fallback = offering("cpx62", cores=16, memory_gib=32, price=208_300)
+        sizes = {"dear": fallback, "a": CX53, "b": CX43, "c": CX33}
+        machines = [server(n, sold=s, created_at=BUY_TIME) for n, s in sizes.items()]
+        nodes = [
+            replace(node(m, sold=sold), unneeded_since=LONG)
+            for m, sold in zip(machines, sizes.values(), strict=True)
+        ]
+        pods = [
+            pod(node=name, cpu="700m", memory="1Gi")
+            for name, sold in sizes.items()
+            for _ in range(sold.allocatable.cpu_milli // 720)
+        ]
+        world = snapshot(servers=machines, nodes=nodes, pods=pods, offerings=(*CX, fallback))
+
+        found = planned(world)
+
+        assert [mark.node for mark in of_kind(found, MarkReplacing)] == ["dear"]
+        assert [create.offering for create in of_kind(found, CreateServer)] == [CX53.key]
 
     def test_not_while_the_cheaper_type_is_sold_out(self) -> None:
         machine, joined = dear()
