@@ -49,23 +49,36 @@ class Dealt:
 NOTHING_DEALT = Dealt()
 
 
-def deal(known: Volumes, pods: Sequence[Pod], places: Sequence[Place], turn: int = 0) -> Dealt:
-    """Decide for the claims of pending pods; `places` are nodes, and what may be bought.
+def deal(
+    known: Volumes,
+    pods: Sequence[Pod],
+    *,
+    nodes: Sequence[Place],
+    sale: Sequence[Place],
+    turn: int = 0,
+) -> Dealt:
+    """Decide for the claims of pending pods, given the nodes and what may be bought.
 
     With each `turn` shared volumes are made somewhere else, the likeliest place first.
     """
-    return _Dealing(known, pods, places, turn).run()
+    return _Dealing(known, pods, nodes, sale, turn).run()
 
 
 class _Dealing:
     def __init__(
-        self, known: Volumes, pods: Sequence[Pod], places: Sequence[Place], turn: int
+        self,
+        known: Volumes,
+        pods: Sequence[Pod],
+        nodes: Sequence[Place],
+        sale: Sequence[Place],
+        turn: int,
     ) -> None:
         self._known = known
         self._turn = turn
         self._homes = 1
         self._sharers: set[PodKey] = set()
-        self._places = places
+        self._nodes, self._sale = nodes, sale
+        self._places = (*nodes, *sale)
         self._choices: dict[PodKey, Choice] = {}
         self._users: dict[PodKey, list[Pod]] = {}
         for pod in sorted(pods, key=lambda p: -p.spec.priority):
@@ -124,8 +137,9 @@ class _Dealing:
     def _share_out(self, kind: str, claims: Sequence[Claim]) -> Iterator[Shelf]:
         free = [v for v in self._known.storage.volumes if v.storage_class == kind and not v.claim]
         shared = [claim for claim in claims if len(self._users[claim.key]) > 1]
-        wide = any(self._reach(volume) > 1 for volume in free)
-        for claim in claims if wide else shared:
+        wide = any(self._is_wide(volume) for volume in free)
+        # Who has no place anyway should not keep a volume from others.
+        for claim in sorted(claims if wide else shared, key=lambda c: not self._helps(free, c)):
             self._give(claim, free)
         if wide:
             return
@@ -165,8 +179,15 @@ class _Dealing:
             for place in self._places
         )
 
-    def _reach(self, volume: Volume) -> int:
-        return sum(reaches(volume, place.name, place.labels) for place in self._places)
+    def _helps(self, free: Iterable[Volume], claim: Claim) -> bool:
+        users = self._users[claim.key]
+        return any(suits(v, claim) and self._useful(v, users) for v in free)
+
+    def _is_wide(self, volume: Volume) -> bool:
+        """Whether more than one node may reach a volume; what is on sale may be any number."""
+        if any(reaches(volume, place.name, place.labels) for place in self._sale):
+            return True
+        return sum(reaches(volume, place.name, place.labels) for place in self._nodes) > 1
 
 
 def _could_be(pod: Pod, place: Place) -> bool:

@@ -43,9 +43,9 @@ class Attachments:
         self._dealt = NOTHING_DEALT
         if any(pod.spec.claims for pod in waiting):
             slots = (*room.ready, *room.coming, *room.leaving)
-            places = [slot.place for slot in slots] + [offer.place for offer in sale]
+            nodes, new = [slot.place for slot in slots], [offer.place for offer in sale]
             claiming = [pod for pod in waiting if pod.spec.claims]
-            self._dealt = deal(self._volumes, claiming, places, turn)
+            self._dealt = deal(self._volumes, claiming, nodes=nodes, sale=new, turn=turn)
             self._volumes = replace(self._volumes, choices=self._dealt.choices)
             waiting = tuple(map(self._resolved, waiting))
         self.pods = waiting

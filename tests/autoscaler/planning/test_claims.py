@@ -148,3 +148,31 @@ def test_volumes_do_not_narrow_the_domains_of_a_spread() -> None:
     growth = plan(*pods, claims=claims, volumes=volumes, nodes=(far,))
 
     assert len(served(growth)) == 1
+
+
+def by_hand(name: str, location: str) -> Volume:
+    made = disk(name, "")
+    return replace(made, terms=within(LOCATION, location))
+
+
+def test_a_volume_made_by_hand_is_reached_by_servers_still_to_be_bought() -> None:
+    growth = plan(
+        claiming("a", "of-a"),
+        claims=(unbound("of-a", LOCAL),),
+        volumes=(by_hand("v", "nbg1"),),
+    )
+
+    assert served(growth) == {"a": "cx23/nbg1"}
+
+
+def test_who_has_no_place_does_not_keep_a_volume_from_others() -> None:
+    lost = claiming("a", "of-a")
+    nowhere = replace(lost.spec, node_selector=(("no", "such"),))
+    growth = plan(
+        replace(lost, spec=nowhere),
+        claiming("b", "of-b"),
+        claims=(unbound("of-a", LOCAL), unbound("of-b", LOCAL)),
+        volumes=(by_hand("v", "nbg1"),),
+    )
+
+    assert served(growth) == {"b": "cx23/nbg1"}
