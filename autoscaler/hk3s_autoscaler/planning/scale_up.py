@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 
 from hk3s_autoscaler.model.pod import Pod, PodKey, PodSpec
 from hk3s_autoscaler.planning.actions import CreateServer
@@ -74,7 +75,7 @@ def _grow(
     ties = bonds(world, judged, gone)
     shapes = narrow(ties, judged, (*slots, *room.leaving), sale)
     wanted = demand(world, judged, bonds=ties, shapes=shapes)
-    hand_out, left = _HandOut(wanted), wanted.packable
+    hand_out, left = _HandOut(wanted, (*slots, *room.leaving)), wanted.packable
     kinds = cache(lambda: _kinds(wanted, sale) if world.no_growth is None else ())
     spots: list[Spot] = []
     # Room that is there and servers on their way are one question: a node that has just joined,
@@ -83,7 +84,9 @@ def _grow(
         placed = place(wanted, left, part, sale=kinds, only_all=not buy)
         left = placed.left
         loads = {slot.name: load for slot, load in placed.loads}
-        spots += [_spot(slot, hand_out.take(loads.get(slot.name, ()))) for slot in part]
+        spots += [
+            _spot(slot, hand_out.take(loads.get(slot.name, ()), slot.expected)) for slot in part
+        ]
     shop = Shop(world, wanted, sale, ceilings)
     short_of: list[tuple[str, Reason]] = []
     if buy and world.no_growth is None:
@@ -164,10 +167,23 @@ def _counted_on(name: str, *, coming: frozenset[str], leaving: frozenset[str]) -
 
 
 class _HandOut:
-    """Turns numbers of a class back into its pods, longest waiting first."""
+    """Turns numbers of a class back into its pods, longest waiting first.
 
-    def __init__(self, wanted: Demand) -> None:
-        self._pods = [iter(c.pods) for c in wanted.classes]
+    A pod that a server was bought for goes to that server, if one of its class does: were it bound
+    elsewhere, that server would be expected to have room to spare, and be filled up with others.
+    """
+
+    def __init__(self, wanted: Demand, slots: Iterable[Slot]) -> None:
+        self._class_of = wanted.class_of
+        expected = {key for slot in slots for key in slot.expected}
+        self._expected = {p.key: p for c in wanted.classes for p in c.pods if p.key in expected}
+        self._pods = [
+            chain(
+                (pod for pod in c.pods if pod.key not in expected),
+                (pod for pod in c.pods if pod.key in self._expected),
+            )
+            for c in wanted.classes
+        ]
         self._unpackable = [
             pod
             for c, number in zip(wanted.classes, wanted.packable, strict=True)
@@ -178,8 +194,17 @@ class _HandOut:
         """Pods that packing does not judge."""
         return self._unpackable
 
-    def take(self, load: Iterable[tuple[int, int]]) -> list[Pod]:
-        return [next(self._pods[index]) for index, number in load for _ in range(number)]
+    def take(self, load: Iterable[tuple[int, int]], expected: Sequence[PodKey] = ()) -> list[Pod]:
+        found: list[Pod] = []
+        for index, number in load:
+            own = [k for k in expected if k in self._expected and self._class_of[k] == index]
+            chosen = [self._expected.pop(key) for key in own[:number]]
+            while len(chosen) < number:
+                pod = next(self._pods[index])
+                self._expected.pop(pod.key, None)
+                chosen.append(pod)
+            found += chosen
+        return found
 
 
 def _add_missing(world: World, shop: Shop, gone: frozenset[str]) -> Iterator[tuple[str, Reason]]:

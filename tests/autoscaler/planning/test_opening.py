@@ -164,3 +164,20 @@ def test_a_node_that_has_only_just_registered_counts_with_the_size_it_was_bought
     world = snapshot(servers=[machine], nodes=[blank], pods=[pod("a", cpu="1")])
 
     assert plan(world, CONFIG, NOW).actions == ()
+
+
+@pytest.mark.parametrize("first", ["a", "b"])
+def test_of_equal_pods_each_goes_to_the_server_that_was_bought_for_it(first: str) -> None:
+    """Else the other server would seem to have room for more than it was bought for."""
+    web = {"a": pod("web-a", cpu="1500m"), "b": pod("web-b", cpu="1500m")}
+    machines = {
+        name: server(name, created_at=NOW - seconds(30), bought_for=(web[name].key,))
+        for name in "ab"
+    }
+    joined = young(machines[first])
+    world = snapshot(servers=machines.values(), nodes=[joined], pods=[web["a"], web["b"]])
+
+    (step,) = openings(world)
+
+    assert isinstance(step, InvitePods)
+    assert step.pods == (web[first].key,)
