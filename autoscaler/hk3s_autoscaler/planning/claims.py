@@ -14,13 +14,13 @@ from hk3s_autoscaler.model.volumes import HCLOUD_DRIVER, Claim, StorageClass, Vo
 from hk3s_autoscaler.scheduling.place import CSI_LOCATION_LABEL, Place, mismatch
 from hk3s_autoscaler.scheduling.volumes import ONE_POD, Choice, Volumes, claims_of, reaches, suits
 
-_FREE = "free-volumes-"
-"""Prefix of the resource that stands for volumes made by hand that a node reaches alone."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shelf:
-    """Free volumes of a class that suit claims of at least this size, each on one node."""
+    """Free volumes of a class that suit claims of at least this size, each on one node.
+
+    `resource` stands for them in the arithmetic of room, and in reasons.
+    """
 
     resource: str
     storage_class: str
@@ -153,7 +153,7 @@ class _Dealing:
                 and set(modes) <= set(volume.modes)
             ]
             yield Shelf(
-                resource=f"{_FREE}{kind}-{'-'.join(modes)}-{size}",
+                resource=f"free volumes of class {kind} ({'+'.join(modes)}, {size} bytes)",
                 storage_class=kind,
                 modes=modes,
                 bytes=size,
