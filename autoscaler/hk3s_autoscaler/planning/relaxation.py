@@ -7,6 +7,7 @@ than its price gives a lower bound for every possible purchase (Farley, 1990), h
 search stops.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -101,8 +102,23 @@ class _Generation:
         self._centre = self.by_area()
 
     def by_area(self) -> list[float]:
-        """Values as if servers could be bought in slices."""
-        return _area_values(self._problem, self.served, list(self._sacks.values()))
+        """Values as if servers could be bought in slices.
+
+        Kinds are of a family where one serves what the other does, and more. A class that several
+        families serve has the least of its values, so that no load is worth more than it costs.
+        """
+        families: dict[frozenset[int], list[Knapsack]] = {}
+        for sack in sorted(self._sacks.values(), key=lambda sack: -len(sack.kind.classes)):
+            own = frozenset(sack.kind.classes)
+            family = next((each for each in families if own <= each), own)
+            families.setdefault(family, []).append(sack)
+        least = [math.inf] * len(self._problem.counts)
+        for sacks in families.values():
+            served = sorted({index for sack in sacks for index, _, _ in sack.items})
+            values = _area_values(self._problem, served, sacks)
+            for index in served:
+                least[index] = min(least[index], values[index])
+        return [value if value < math.inf else 0.0 for value in least]
 
     def run(self, work: int) -> None:
         """Price columns until the bound is close to the mix, or the work is done."""
