@@ -122,7 +122,7 @@ def render_text(played: Played) -> str:
         f"{'lower bound':14}{bound:.4f} EUR (same pods, same times, billed by the second)",
         f"{'waiting':14}{waits} ({len(found.waits)} pods)",
         f"{'bought':14}{found.servers_bought} servers: {bought}",
-        f"{'deleted':14}{found.deleted}, of which {found.churned} within an hour",
+        f"{'deleted':14}{found.deleted}, of which {found.churned} in their first hour",
         f"{'at most':14}{found.most_servers} servers, {most:.4f} EUR/h",
         f"{'evictions':14}{found.evictions}, and {found.blocked} that a budget did not allow",
     ]
