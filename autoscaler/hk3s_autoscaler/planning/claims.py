@@ -38,15 +38,43 @@ class Dealt:
     """What was decided: `choices` for single claims, and `shelves` that the others draw from.
 
     `sharers` are the pods whose volume could be made in several places, up to `homes` of them.
+    `given` are the volumes made by hand that single claims got, and `users` their pods.
     """
 
     choices: Mapping[PodKey, Choice] = field(default_factory=dict)
     shelves: tuple[Shelf, ...] = ()
     sharers: frozenset[PodKey] = frozenset()
     homes: int = 1
+    given: Mapping[PodKey, str] = field(default_factory=dict)
+    users: Mapping[PodKey, frozenset[PodKey]] = field(default_factory=dict)
+
+    def revised(self, guess: "Guess", served: frozenset[PodKey]) -> "Guess | None":
+        """What to try instead, after a plan that serves those pods; `None`: nothing new."""
+        kept = {c: v for c, v in self.given.items() if self.users[c] & served}
+        lost = {c: v for c, v in self.given.items() if c not in kept}
+        stuck = not self.sharers <= served and guess.turn + 1 < self.homes
+        if not lost and not stuck:
+            return None
+        failed = dict(guess.failed)
+        for claim, volume in lost.items():
+            failed[claim] = failed.get(claim, frozenset()) | {volume}
+        return Guess(turn=guess.turn + stuck, kept=kept, failed=failed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guess:
+    """Where a plan begins: with each `turn` shared volumes are made somewhere else.
+
+    `kept` are volumes that served their claims before, `failed` those that did not.
+    """
+
+    turn: int = 0
+    kept: Mapping[PodKey, str] = field(default_factory=dict)
+    failed: Mapping[PodKey, frozenset[str]] = field(default_factory=dict)
 
 
 NOTHING_DEALT = Dealt()
+FIRST_GUESS = Guess()
 
 
 def deal(
@@ -55,13 +83,10 @@ def deal(
     *,
     nodes: Sequence[Place],
     sale: Sequence[Place],
-    turn: int = 0,
+    guess: Guess = FIRST_GUESS,
 ) -> Dealt:
-    """Decide for the claims of pending pods, given the nodes and what may be bought.
-
-    With each `turn` shared volumes are made somewhere else, the likeliest place first.
-    """
-    return _Dealing(known, pods, nodes, sale, turn).run()
+    """Decide for the claims of pending pods, given the nodes and what may be bought."""
+    return _Dealing(known, pods, nodes, sale, guess).run()
 
 
 class _Dealing:
@@ -71,10 +96,11 @@ class _Dealing:
         pods: Sequence[Pod],
         nodes: Sequence[Place],
         sale: Sequence[Place],
-        turn: int,
+        guess: Guess,
     ) -> None:
         self._known = known
-        self._turn = turn
+        self._guess = guess
+        self._given: dict[PodKey, str] = {}
         self._homes = 1
         self._sharers: set[PodKey] = set()
         self._nodes, self._sale = nodes, sale
@@ -108,6 +134,8 @@ class _Dealing:
             shelves=tuple(shelves),
             sharers=frozenset(self._sharers),
             homes=self._homes,
+            given=self._given,
+            users={c: frozenset(pod.key for pod in self._users[c]) for c in self._given},
         )
 
     def _reserve(self, claim: Claim, users: Sequence[Pod]) -> None:
@@ -127,7 +155,7 @@ class _Dealing:
                 votes[home] = max(votes[home], able)
         if votes:
             ranked = sorted(votes, key=lambda name: (-votes[name], name))
-            home = ranked[self._turn % len(ranked)]
+            home = ranked[self._guess.turn % len(ranked)]
             here = Requirement(key=CSI_LOCATION_LABEL, operator="In", values=(home,))
             terms = (NodeTerm(expressions=(here,)),)
             self._choices[claim.key] = Choice(terms=terms, driver=kind.provisioner)
@@ -138,8 +166,13 @@ class _Dealing:
         free = [v for v in self._known.storage.volumes if v.storage_class == kind and not v.claim]
         shared = [claim for claim in claims if len(self._users[claim.key]) > 1]
         wide = any(self._is_wide(volume) for volume in free)
+        kept, failed = self._guess.kept, self._guess.failed
+        self._gone.update(kept.values())
         # Who has no place anyway should not keep a volume from others.
-        for claim in sorted(claims if wide else shared, key=lambda c: not self._helps(free, c)):
+        for claim in sorted(
+            claims if wide else shared,
+            key=lambda c: (c.key not in kept, c.key in failed, not self._helps(free, c)),
+        ):
             self._give(claim, free)
         if wide:
             return
@@ -162,15 +195,20 @@ class _Dealing:
 
     def _give(self, claim: Claim, free: Iterable[Volume]) -> None:
         """Let a claim have the smallest volume that suits, where its pods may run if possible."""
-        fitting = [v for v in free if v.name not in self._gone and suits(v, claim)]
+        kept = self._guess.kept.get(claim.key)
+        barred = self._gone | self._guess.failed.get(claim.key, frozenset())
+        fitting = [v for v in free if v.name == kept or (v.name not in barred and suits(v, claim))]
         users = self._users[claim.key]
         only = self._choices[claim.key].only if claim.key in self._choices else None
         if not fitting:
             problem = f"claim {claim.key} finds no free volume of class {claim.storage_class}"
             self._choices[claim.key] = Choice(problem=problem)
             return
-        given = min(fitting, key=lambda v: (not self._useful(v, users), v.bytes, v.name))
+        given = min(
+            fitting, key=lambda v: (v.name != kept, not self._useful(v, users), v.bytes, v.name)
+        )
         self._gone.add(given.name)
+        self._given[claim.key] = given.name
         self._choices[claim.key] = Choice(terms=given.terms, driver=given.driver, only=only)
 
     def _useful(self, volume: Volume, users: Sequence[Pod]) -> bool:

@@ -9,6 +9,7 @@ from hk3s_autoscaler.model.pod import Pod, PodKey, PodSpec
 from hk3s_autoscaler.planning.actions import CreateServer
 from hk3s_autoscaler.planning.bonds import bonds
 from hk3s_autoscaler.planning.capacity import Slot, capacity
+from hk3s_autoscaler.planning.claims import FIRST_GUESS, Guess
 from hk3s_autoscaler.planning.demand import Demand, demand, pending, place
 from hk3s_autoscaler.planning.limits import Limit, limits
 from hk3s_autoscaler.planning.narrowing import narrow
@@ -23,6 +24,7 @@ from hk3s_autoscaler.planning.unserved import explain
 from hk3s_autoscaler.planning.world import World
 
 _NAMED_PODS = 3
+_GUESSES = 6
 _NO_ROOM = Reason(Code.NO_PLACE, "it finds no room in what is there")
 
 
@@ -48,14 +50,16 @@ def plan_scale_up(world: World, *, doomed: Iterable[str], buy: bool = True) -> G
     """Serve the pending pods; `doomed` names workers that this plan deletes.
 
     Without `buy` nothing is for sale: is what is there enough?
-    A volume that pods share ties them to where it is made. If some of them are not served there,
-    the other places are tried, and the plan that serves most is taken.
+    Which volumes pods share or compete for will get is guessed; if pods are not served for it, a
+    few other guesses are tried, and the plan that serves most is taken.
     """
     gone = frozenset(doomed)
-    growth, volumes = _grow(world, gone, 0, buy=buy)
-    plans = [growth]
-    if volumes.sharers and not volumes.sharers <= _served(growth):
-        plans += [_grow(world, gone, turn, buy=buy)[0] for turn in range(1, volumes.turns)]
+    guess: Guess | None = FIRST_GUESS
+    plans: list[Growth] = []
+    while guess is not None and len(plans) < _GUESSES:
+        growth, volumes = _grow(world, gone, guess, buy=buy)
+        plans.append(growth)
+        guess = volumes.revised(guess, _served(growth))
     return max(plans, key=lambda found: len(_served(found)))
 
 
@@ -64,10 +68,10 @@ def _served(growth: Growth) -> frozenset[PodKey]:
 
 
 def _grow(
-    world: World, gone: frozenset[str], turn: int, *, buy: bool
+    world: World, gone: frozenset[str], guess: Guess, *, buy: bool
 ) -> tuple[Growth, Attachments]:
     on_sale = offers(world) if buy else ()
-    volumes = Attachments(world, pending(world), capacity(world, gone), on_sale, turn)
+    volumes = Attachments(world, pending(world), capacity(world, gone), on_sale, guess)
     waiting, room, sale = volumes.pods, volumes.room, volumes.sale
     judged = [pod for pod in waiting if not pod.spec.unsupported]
     ceilings = limits(world)

@@ -7,7 +7,7 @@ from hk3s_autoscaler.model.pod import Pod, PodKey
 from hk3s_autoscaler.model.resources import Resources
 from hk3s_autoscaler.model.volumes import HCLOUD_DRIVER, HCLOUD_VOLUMES_A_SERVER
 from hk3s_autoscaler.planning.capacity import Capacity, Slot
-from hk3s_autoscaler.planning.claims import NOTHING_DEALT, deal
+from hk3s_autoscaler.planning.claims import FIRST_GUESS, NOTHING_DEALT, Guess, deal
 from hk3s_autoscaler.planning.supply import Offer
 from hk3s_autoscaler.planning.world import ENDED, World
 from hk3s_autoscaler.scheduling.place import Place
@@ -25,11 +25,11 @@ class Attachments:
         pods: Iterable[Pod],
         room: Capacity,
         sale: Sequence[Offer],
-        turn: int = 0,
+        guess: Guess = FIRST_GUESS,
     ) -> None:
         """Judge the claims of pods, given the room that is there and what is for sale.
 
-        With each `turn` volumes that pods share are made somewhere else.
+        What cannot be known about volumes that pods share or compete for is a `guess`.
         """
         waiting = tuple(pods)
         self._world = world
@@ -45,7 +45,7 @@ class Attachments:
             slots = (*room.ready, *room.coming, *room.leaving)
             nodes, new = [slot.place for slot in slots], [offer.place for offer in sale]
             claiming = [pod for pod in waiting if pod.spec.claims]
-            self._dealt = deal(self._volumes, claiming, nodes=nodes, sale=new, turn=turn)
+            self._dealt = deal(self._volumes, claiming, nodes=nodes, sale=new, guess=guess)
             self._volumes = replace(self._volumes, choices=self._dealt.choices)
             waiting = tuple(map(self._resolved, waiting))
         self.pods = waiting
@@ -54,15 +54,9 @@ class Attachments:
             name.removeprefix(ATTACHABLE) for name in names if name.startswith(ATTACHABLE)
         )
 
-    @property
-    def sharers(self) -> frozenset[PodKey]:
-        """Pods that share a volume which could be made in one of several places."""
-        return self._dealt.sharers
-
-    @property
-    def turns(self) -> int:
-        """How many turns make a difference."""
-        return self._dealt.homes
+    def revised(self, guess: Guess, served: frozenset[PodKey]) -> Guess | None:
+        """Return another guess, after one with which these pods are served; `None`: no other."""
+        return self._dealt.revised(guess, served)
 
     @property
     def room(self) -> Capacity:

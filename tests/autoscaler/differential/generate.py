@@ -208,7 +208,7 @@ class Generator:
                         "metadata": {"labels": labels},
                         "spec": {
                             "terminationGracePeriodSeconds": 0,
-                            "priorityClassName": "p-0",
+                            "priorityClassName": "normal" if case.expendable else "p-0",
                             "nodeSelector": selector,
                             "containers": [container],
                             **tolerated,

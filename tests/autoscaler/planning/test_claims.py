@@ -176,3 +176,16 @@ def test_who_has_no_place_does_not_keep_a_volume_from_others() -> None:
     )
 
     assert served(growth) == {"b": "cx23/nbg1"}
+
+
+def test_a_volume_is_not_left_to_a_pod_whose_other_volume_is_elsewhere() -> None:
+    far = replace(by_hand("far", "hel1"), claim=PodKey("default", "of-a-far"))
+    bound = replace(unbound("of-a-far", LOCAL), volume="far")
+    growth = plan(
+        claiming("a", "of-a", "of-a-far"),
+        claiming("b", "of-b"),
+        claims=(unbound("of-a", LOCAL), unbound("of-b", LOCAL), bound),
+        volumes=(by_hand("v", "nbg1"), far),
+    )
+
+    assert served(growth) == {"b": "cx23/nbg1"}
