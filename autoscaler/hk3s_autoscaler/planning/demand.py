@@ -106,6 +106,16 @@ class Demand:
         )
 
     @cached_property
+    def _least(self) -> Resources:
+        """What every pod asks for at least: most nodes in service are too full for any."""
+        asked = [c.spec.requests for c in self.classes]
+        return Resources(
+            cpu_milli=min((r.cpu_milli for r in asked), default=0),
+            memory_bytes=min((r.memory_bytes for r in asked), default=0),
+            pods=min((r.pods for r in asked), default=0),
+        )
+
+    @cached_property
     def _plain(self) -> frozenset[int]:
         """Classes for which room and the rules about nodes are all that matters."""
         return frozenset(
@@ -117,6 +127,8 @@ class Demand:
     def suited(self, place: Place, *, tried: bool = False) -> tuple[int, ...]:
         """Classes of which at least one pod may run at a place."""
         found: list[int] = []
+        if not self._least.fits(place.room):
+            return ()
         for spec, sizes in self._alike:
             if mismatch(spec, place):
                 continue

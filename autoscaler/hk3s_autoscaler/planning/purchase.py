@@ -64,7 +64,7 @@ class Shop:
         self._company = Company(world=world, classes=wanted.classes)
         self.left = [limit.left for limit in limits]
         self.bought: list[Bought] = []
-        self._kinds: dict[tuple[str, OfferingKey], Kind] = {}
+        self._known_stand_ins: dict[str, list[tuple[Offer, Vector, frozenset[int]]]] = {}
         self._known_holders: dict[tuple[str, Pattern], tuple[Offer, ...]] = {}
         self._known_uses: dict[tuple[str, OfferingKey], tuple[tuple[int, int], ...]] = {}
 
@@ -261,25 +261,32 @@ class Shop:
         """Offers of a pool that hold a load: by price, those published as sold out last."""
         known = self._known_holders.get((pool, load))
         if known is None:
-            tried = [o for o in self._offers if o.pool.name == pool and o.hindrance is None]
-            tried.sort(key=lambda offer: not offer.offering.published_available)
             wanted = {index for index, _ in load}
             asked = self._wanted.problem.load(load) if load else ()
-            holding = (offer for offer in tried if not load or self._holds(offer, asked, wanted))
+            # Who is beside whom stays the same, whatever server it is.
+            holding = (
+                offer
+                for offer, room, classes in self._stand_ins(pool)
+                if wanted <= classes
+                and not any(
+                    want > max(0, have) for want, have in zip(asked, room, strict=bool(load))
+                )
+            )
             known = tuple(islice(holding, _MOST_FALLBACKS))
             self._known_holders[pool, load] = known
         return known
 
-    def _holds(self, offer: Offer, asked: Vector, classes: set[int]) -> bool:
-        """Whether a server could run what another does; who is beside whom stays the same."""
-        kind = self._kinds.get((offer.pool.name, offer.key))
-        if kind is None:
-            room = self._wanted.vector(offer.place.room)
-            kind = Kind(room=room, price=0, classes=self._wanted.suited(offer.place))
-            self._kinds[offer.pool.name, offer.key] = kind
-        return classes <= set(kind.classes) and all(
-            not want or want <= have for want, have in zip(asked, kind.room, strict=True)
-        )
+    def _stand_ins(self, pool: str) -> list[tuple[Offer, Vector, frozenset[int]]]:
+        """Offers of a pool with room and classes: by price, those published as sold out last."""
+        known = self._known_stand_ins.get(pool)
+        if known is None:
+            tried = [o for o in self._offers if o.pool.name == pool and o.hindrance is None]
+            tried.sort(key=lambda offer: not offer.offering.published_available)
+            known = self._known_stand_ins[pool] = [
+                (o, self._wanted.vector(o.place.room), frozenset(self._wanted.suited(o.place)))
+                for o in tried
+            ]
+        return known
 
 
 def _tiers(offers: Iterable[Offer]) -> Iterator[tuple[Offer, ...]]:

@@ -54,8 +54,8 @@ class Spot:
 class _Asker:
     """Equal pods that look for a place; `late`: kube-scheduler has long looked for one, too.
 
-    `spots` are those of the first `seen` that may do, by domain, as long as the rules by hostname
-    have the same floor.
+    Of the first `seen` spots those `suited` were large enough and meet the rules about nodes;
+    `spots` are those that may do, by domain, as long as the rules by hostname have the same floor.
     """
 
     spec: PodSpec
@@ -63,6 +63,7 @@ class _Asker:
     late: bool
     floor: tuple[int, ...] = ()
     seen: int = 0
+    suited: list[Spot] = field(default_factory=list)
     spots: dict[_Around, list[Spot]] = field(default_factory=dict)
 
 
@@ -301,13 +302,17 @@ class _Search:
         """Spots that may do for a pod, by domain."""
         spec, spots, floor = asker.spec, self._settling.spots, self._board.floor(asker.role)
         if asker.floor != floor:
-            asker.floor, asker.seen, asker.spots = floor, 0, {}
-        if asker.seen < len(spots):
-            for spot in spots[asker.seen :]:
-                fits = spec.requests.fits(self._rests[spot.name][0])
-                if fits and not (asker.late and spot.tried) and not mismatch(spec, spot.place):
-                    asker.spots.setdefault(self._arounds[spot.name], []).append(spot)
-            asker.seen = len(spots)
+            asker.floor, asker.spots = floor, {}
+            # What has become too small stays so.
+            asker.suited = [s for s in asker.suited if spec.requests.fits(self._rests[s.name][0])]
+            for spot in asker.suited:
+                asker.spots.setdefault(self._arounds[spot.name], []).append(spot)
+        for spot in spots[asker.seen :]:
+            fits = spec.requests.fits(self._rests[spot.name][0])
+            if fits and not (asker.late and spot.tried) and not mismatch(spec, spot.place):
+                asker.suited.append(spot)
+                asker.spots.setdefault(self._arounds[spot.name], []).append(spot)
+        asker.seen = len(spots)
         return asker.spots
 
     def _around(self, place: Place) -> _Around:
