@@ -8,6 +8,7 @@ import pytest
 
 from hk3s_autoscaler.exact import packer as exact
 from hk3s_autoscaler.exact.packer import ExactPacker, ExactUnavailable
+from hk3s_autoscaler.planning.cover import Batch, Packing
 from hk3s_autoscaler.planning.exact import (
     Answer,
     Request,
@@ -17,7 +18,7 @@ from hk3s_autoscaler.planning.exact import (
     write_answer,
     write_request,
 )
-from hk3s_autoscaler.planning.packing import Batch, Packing, pack
+from hk3s_autoscaler.planning.packing import pack
 from hk3s_autoscaler.planning.problem import Kind, Neighbours, Problem
 
 KINDS = (

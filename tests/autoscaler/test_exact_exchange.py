@@ -4,8 +4,8 @@ import random
 
 import pytest
 
+from hk3s_autoscaler.planning.cover import Batch, Packing
 from hk3s_autoscaler.planning.exact import is_valid
-from hk3s_autoscaler.planning.packing import Batch, Packing
 from hk3s_autoscaler.planning.problem import ANYBODY, Kind, Neighbours, Pattern, Problem
 
 pytest.importorskip("highspy")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hk3s_autoscaler.planning.packing import Batch
+from hk3s_autoscaler.planning.cover import Batch
 from hk3s_autoscaler.planning.problem import Problem
 
 _MOST_WAYS = 4_096

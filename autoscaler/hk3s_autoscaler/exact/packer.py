@@ -7,8 +7,9 @@ import sys
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 
+from hk3s_autoscaler.planning.cover import Packing
 from hk3s_autoscaler.planning.exact import Answer, Request, is_valid, read_answer, write_request
-from hk3s_autoscaler.planning.packing import Packing, pack
+from hk3s_autoscaler.planning.packing import pack
 from hk3s_autoscaler.planning.problem import Problem
 from hk3s_autoscaler.planning.tighten import simplified
 
@@ -46,7 +47,7 @@ class ExactPacker:
             packing,
             batches=tuple(replace(b, kind=places[b.kind]) for b in packing.batches),
         )
-        answer = self._ask(Request(problem=sharp, packing=start, seconds=self.seconds))
+        answer = self.ask(Request(problem=sharp, packing=start, seconds=self.seconds))
         if answer is None:
             return packing
         self.answers[problem] = answer
@@ -56,7 +57,8 @@ class ExactPacker:
         )
         return min(packing, back, key=Packing.rank) if is_valid(problem, back) else packing
 
-    def _ask(self, request: Request) -> Answer | None:
+    def ask(self, request: Request) -> Answer | None:
+        """Return what the process found; `None` and a failure if that is nothing."""
         try:
             # HiGHS may print a banner of its own before the answers, of which the last counts.
             lines = _output(json.dumps(write_request(request)), request.seconds + _GRACE)

@@ -22,8 +22,9 @@ import numpy as np
 from hk3s_autoscaler.exact.columns import Columns, greedy, solver
 from hk3s_autoscaler.exact.exchange import refit
 from hk3s_autoscaler.exact.fleets import cheapest, roomiest
+from hk3s_autoscaler.planning.cover import Batch, Packing
 from hk3s_autoscaler.planning.exact import Answer, Request, read_request, write_answer
-from hk3s_autoscaler.planning.packing import Batch, Packing, finish
+from hk3s_autoscaler.planning.packing import finish
 from hk3s_autoscaler.planning.problem import Problem
 from hk3s_autoscaler.planning.relaxation import relax
 
@@ -38,13 +39,13 @@ _FINE = 1e-4
 _MIP_GAP = 2e-4
 
 
-def solve(request: Request) -> Iterator[Answer]:
+def solve(request: Request, clock: Callable[[], float] = time.monotonic) -> Iterator[Answer]:
     """Yield better and better packings, and prices that none undercuts."""
     problem, best = request.problem, request.packing
-    begun = time.monotonic()
+    begun = clock()
 
     def left(share: float) -> float:
-        return begun + request.seconds * share - time.monotonic()
+        return begun + request.seconds * share - clock()
 
     unit = float(min(kind.price for kind in problem.kinds) or 1)
     penalty = _MISSED * max(kind.price for kind in problem.kinds) / unit

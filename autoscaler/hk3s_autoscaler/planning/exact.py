@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hk3s_autoscaler.planning.packing import Batch, Packing
+from hk3s_autoscaler.planning.cover import Batch, Packing
 from hk3s_autoscaler.planning.problem import Kind, Neighbours, Pattern, Problem
 
 

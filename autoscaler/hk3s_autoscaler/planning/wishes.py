@@ -14,7 +14,8 @@ from functools import cached_property
 
 from hk3s_autoscaler.model.pod import Pod, PodSpec, Taint
 from hk3s_autoscaler.model.relations import PodTerm
-from hk3s_autoscaler.planning.packing import Packer, Packing
+from hk3s_autoscaler.planning.cover import Packing
+from hk3s_autoscaler.planning.packing import Packer
 from hk3s_autoscaler.planning.problem import ANYBODY, Neighbours, Problem
 from hk3s_autoscaler.planning.world import World
 from hk3s_autoscaler.scheduling import taints

@@ -6,7 +6,8 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hk3s_autoscaler.planning.packing import Packing, pack
+from hk3s_autoscaler.planning.cover import Packing
+from hk3s_autoscaler.planning.packing import pack
 from hk3s_autoscaler.planning.problem import Kind, Neighbours, Problem
 from hk3s_autoscaler.planning.relaxation import relax
 from hk3s_autoscaler.planning.tighten import tightened, undominated
