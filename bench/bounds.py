@@ -1,4 +1,4 @@
-"""Prices that no purchase undercuts, as sharp as a solver makes them (needs the extra `exact`).
+"""Prices that no purchase undercuts, and purchases, both as good as a solver makes them.
 
 The planner's own bound is quick; where pools or architectures split the pods it is loose. This one
 generates columns with HiGHS, and a second bound knows that servers are bought whole.
@@ -10,7 +10,10 @@ from dataclasses import replace
 
 from hk3s_autoscaler.exact.columns import Columns, greedy
 from hk3s_autoscaler.exact.fleets import cheapest, most_pods
+from hk3s_autoscaler.exact.packer import ExactPacker
+from hk3s_autoscaler.exact.worker import solve
 from hk3s_autoscaler.model.pod import Pod
+from hk3s_autoscaler.planning.exact import Answer, Request
 from hk3s_autoscaler.planning.limits import Limit
 from hk3s_autoscaler.planning.lower_bound import unbound
 from hk3s_autoscaler.planning.relaxation import relax
@@ -22,6 +25,14 @@ _UNIT = 10_000.0
 _MUST = 1_000.0
 """What a missed pod costs where all must be served, in those numbers."""
 _WARM_UP = 1_000_000
+
+
+class Unhurried(ExactPacker):
+    """The exact pass with seconds of processor time: a bench may share its machine."""
+
+    def ask(self, request: Request) -> Answer | None:
+        """Return the last answer of the worker, run in this process."""
+        return list(solve(request, time.process_time))[-1]
 
 
 def least_price(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from bench.bounds import least_price, most_served
+from bench.bounds import Unhurried, least_price, most_served
 from bench.workloads import (
     AGENT,
     CONFIG,
@@ -24,7 +24,6 @@ from bench.workloads import (
     world,
 )
 
-from hk3s_autoscaler.exact.packer import ExactPacker
 from hk3s_autoscaler.model.node import Node
 from hk3s_autoscaler.model.nodepool import TypeFilter
 from hk3s_autoscaler.model.offering import Offering, OfferingKey
@@ -199,7 +198,7 @@ def existing_nodes(ask: Ask) -> Outcome:
     joint = unbound(pods, (*sale, *free), ceilings)
     return Outcome(
         ratio=paid / bound,
-        exact=(ExactPacker(ask.exact)(joint).price - len(nodes)) / bound if ask.exact else None,
+        exact=(Unhurried(ask.exact)(joint).price - len(nodes)) / bound if ask.exact else None,
         proved=whole / bound,
         servers=len(creates),
         served=sum(bool(report.target) for report in found.pods),
@@ -317,7 +316,7 @@ def _priced(given: World, exact: float, *, bounded: bool = False) -> Outcome:
 
 
 def _exact_price(given: World, seconds: float) -> int:
-    creates = creates_of(given, ExactPacker(seconds))
+    creates = creates_of(given, Unhurried(seconds))
     return sum(create.micro_eur_per_hour for create in creates)
 
 
