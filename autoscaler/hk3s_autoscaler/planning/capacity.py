@@ -87,6 +87,21 @@ def arriving(world: World) -> list[Worker]:
     ]
 
 
+def free_rooms(world: World) -> dict[str, Resources]:
+    """What each node in service has left; what is overdrawn counts as nothing."""
+    return {slot.name: _positive(slot.place.room) for slot in capacity(world, ()).ready}
+
+
+def _positive(room: Resources) -> Resources:
+    return Resources(
+        cpu_milli=max(0, room.cpu_milli),
+        memory_bytes=max(0, room.memory_bytes),
+        ephemeral_bytes=max(0, room.ephemeral_bytes),
+        pods=max(0, room.pods),
+        extended=room.extended,
+    )
+
+
 def _unregistered(world: World, gone: frozenset[str]) -> Iterator[Slot]:
     for worker in world.workers:
         server, pool = worker.server, world.pools.get(worker.pool)

@@ -9,8 +9,9 @@ from hk3s_autoscaler.model.offering import OfferingKey
 from hk3s_autoscaler.model.pod import Pod
 from hk3s_autoscaler.model.resources import total
 from hk3s_autoscaler.planning.capacity import Slot
-from hk3s_autoscaler.planning.demand import Demand, place
+from hk3s_autoscaler.planning.demand import Demand
 from hk3s_autoscaler.planning.limits import Limit
+from hk3s_autoscaler.planning.placing import place
 from hk3s_autoscaler.planning.problem import Kind, Pattern, Problem, Vector
 from hk3s_autoscaler.planning.settling import Spot, fresh
 from hk3s_autoscaler.planning.supply import Offer, generation, tier

@@ -20,8 +20,9 @@ from hk3s_autoscaler.planning.checks import (
     first_objection,
     is_time_to_buy,
 )
-from hk3s_autoscaler.planning.consolidation import Consolidation, Exchange, consolidate, stand_in
+from hk3s_autoscaler.planning.consolidation import Consolidation, consolidate
 from hk3s_autoscaler.planning.drift import aged
+from hk3s_autoscaler.planning.exchange import Exchange, stand_in
 from hk3s_autoscaler.planning.lifecycle import Phase
 from hk3s_autoscaler.planning.reasons import Code, Reason
 from hk3s_autoscaler.planning.rehearsal import rehearse

@@ -10,9 +10,10 @@ from hk3s_autoscaler.planning.actions import CreateServer
 from hk3s_autoscaler.planning.bonds import bonds
 from hk3s_autoscaler.planning.capacity import Slot, capacity
 from hk3s_autoscaler.planning.claims import FIRST_GUESS, Guess
-from hk3s_autoscaler.planning.demand import Demand, demand, pending, place
+from hk3s_autoscaler.planning.demand import Demand, demand, pending
 from hk3s_autoscaler.planning.limits import Limit, limits
 from hk3s_autoscaler.planning.narrowing import narrow
+from hk3s_autoscaler.planning.placing import place
 from hk3s_autoscaler.planning.problem import Kind
 from hk3s_autoscaler.planning.purchase import Bought, Shop
 from hk3s_autoscaler.planning.reasons import Code, Reason
