@@ -11,6 +11,7 @@ from hk3s_autoscaler.planning.bonds import bonds
 from hk3s_autoscaler.planning.capacity import Slot, capacity
 from hk3s_autoscaler.planning.claims import FIRST_GUESS, Guess
 from hk3s_autoscaler.planning.demand import Demand, demand, pending
+from hk3s_autoscaler.planning.experience import refused
 from hk3s_autoscaler.planning.limits import Limit, limits
 from hk3s_autoscaler.planning.narrowing import narrow
 from hk3s_autoscaler.planning.placing import place
@@ -74,7 +75,8 @@ def _grow(
     on_sale = offers(world) if buy else ()
     volumes = Attachments(world, pending(world), capacity(world, gone), on_sale, guess)
     waiting, room, sale = volumes.pods, volumes.room, volumes.sale
-    judged = [pod for pod in waiting if not pod.spec.unsupported]
+    kept_off = refused(world, waiting, room.ready)
+    judged = [p for p in waiting if not (p.spec.unsupported or p.key in kept_off)]
     ceilings = limits(world)
     slots = (*room.ready, *room.coming)
     ties = bonds(world, judged, gone)
@@ -111,6 +113,7 @@ def _grow(
     ]
     coming, leaving = _names(room.coming), _names(room.leaving)
     reports = [_unsupported(pod) for pod in waiting if pod.spec.unsupported]
+    reports += [_waits(p, kept_off[p.key], "") for p in waiting if p.key in kept_off]
     for spot in spots:
         reason = _counted_on(spot.name, coming=coming, leaving=leaving)
         if spot.bought is None:

@@ -287,3 +287,42 @@ class TestChaos:
         found = self.world((minutes(30), True), (minutes(20), True), workers=named)
 
         assert of_kind(planned(found), CreateServer)
+
+
+class TestRefused:
+    """kube-scheduler leaves a pod waiting beside new empty nodes, by a rule that is not judged."""
+
+    def world(self, *ages: timedelta, waiting: timedelta = MINUTES_10, **wanted: Any) -> Snapshot:  # noqa: ANN401 - the facts check it
+        machines = [server(f"s{n}", created_at=NOW - age) for n, age in enumerate(ages)]
+        late = pod("web", waiting_since=NOW - waiting, **wanted)
+        return snapshot(servers=machines, nodes=[node(m) for m in machines], pods=[late])
+
+    def test_after_one_such_node_another_is_tried(self) -> None:
+        assert of_kind(planned(self.world(minutes(5))), CreateServer)
+
+    def test_after_two_no_third_is_bought(self) -> None:
+        found = planned(self.world(minutes(5), minutes(2)))
+
+        assert of_kind(found, CreateServer) == []
+        (report,) = found.pods
+        assert str(report.reason) == (
+            "UnsupportedConstraint: kube-scheduler keeps it off s0, s1, which would hold it"
+        )
+
+    def test_a_pod_that_they_do_not_hold_is_served(self) -> None:
+        (create,) = of_kind(planned(self.world(minutes(5), minutes(2), cpu="3")), CreateServer)
+
+        assert create.offering == CX33.key
+
+    @pytest.mark.parametrize("ages", [(minutes(60), minutes(2)), (minutes(5), seconds(59))])
+    def test_older_nodes_and_those_that_it_has_not_looked_at_teach_nothing(
+        self, ages: tuple[timedelta, ...]
+    ) -> None:
+        found = planned(self.world(*ages))
+
+        assert all(report.reason.code is not Code.UNSUPPORTED_CONSTRAINT for report in found.pods)
+
+    def test_a_pod_that_waits_for_a_moment_only_is_expected_there(self) -> None:
+        found = planned(self.world(minutes(5), minutes(2), waiting=seconds(59)))
+
+        assert [report.reason.code for report in found.pods] == [Code.WAITING_FOR_SCHEDULER]
