@@ -6,9 +6,9 @@ Random workloads on the bundled catalogue: all x86 types of one location, an age
 each node. A ratio is cost / bound: 1.02 means that at most two per cent could have been saved. The
 columns: hk3s, its worst seed, with the exact pass (SECONDS of processor time); what is proved that
 nobody can go below (the bound for whole servers; where that itself is above a target, the target
-cannot be met); the re-stated rules of Karpenter and cluster-autoscaler, on all types and on shared types alone as a
-careful user would have it; a dot-product greedy. Then purchases under constraints, each against a
-bound of its own. The last line is JSON.
+cannot be met); the re-stated rules of Karpenter and cluster-autoscaler, on all types and on shared
+types alone as a careful user would have it; a dot-product greedy. Then purchases under constraints,
+each against a bound of its own. The last line is JSON.
 """
 
 import argparse

@@ -31,9 +31,9 @@ from hk3s_autoscaler.planning.relaxation import relax
 _WARM_UP = 1_000_000
 _MISSED = 5
 """What it costs not to serve a pod, in prices of the dearest server."""
-_PRICING_UNTIL = 0.4
+_PRICING_UNTIL = 0.3
 _EXCHANGE_UNTIL = 0.9
-_ATTEMPT = 0.15
+_ATTEMPT = 0.3
 """What part of the time that is left may be spent on one set of servers."""
 _FINE = 1e-4
 _MIP_GAP = 2e-4
