@@ -185,5 +185,5 @@ def test_types_and_locations_that_do_not_exist_are_named(tmp_path: Path) -> None
     result = call("plan", "-f", str(file), "--server-types", "cx99,cx23", "--location", "mars1")
 
     assert result.exit_code == 2
-    assert "--server-types cx99: not in the catalogue" in result.stderr
-    assert "--location mars1: not in the catalogue" in result.stderr
+    assert "--server-types: error HK3S-E110: cx99 is not known" in result.stderr
+    assert "--location: error HK3S-E110: mars1 is not known" in result.stderr
