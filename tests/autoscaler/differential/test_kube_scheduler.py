@@ -58,7 +58,7 @@ async def test_kube_scheduler_does_what_is_planned_and_refuses_the_rest(judge: S
 
     found = await judge_all(judge, cases)
 
-    assert not {c.name: one.wrong for c, one in zip(cases, found, strict=True) if one.wrong}
+    assert not objections(cases, found), "\n".join(objections(cases, found))
     rows = tally(cases, found)
     print(table(rows))  # noqa: T201 - shown with -s, and when it fails
     assert len(rows) == _KINDS
@@ -117,7 +117,7 @@ async def test_it_does_so_in_thousands_of_clusters(first: int, tmp_path: Path) -
     async with scheduler(tmp_path) as fresh:
         found = await judge_all(fresh, cases)
 
-    assert not {c.name: one.wrong for c, one in zip(cases, found, strict=True) if one.wrong}
+    assert not objections(cases, found), "\n".join(objections(cases, found))
 
 
 @functools.cache
@@ -129,6 +129,11 @@ def _matters(seed: int, how: Blindness) -> bool:
     """Whether another plan is made if something is overlooked."""
     case = Generator(seed).case()
     return answer(case, blinded(case, how)).targets != _plain(seed)
+
+
+def objections(cases: Sequence[Case], found: Sequence[Judgement]) -> list[str]:
+    pairs = zip(cases, found, strict=True)
+    return [f"{case.name}: {one.wrong}" for case, one in pairs if one.wrong]
 
 
 class Row(NamedTuple):
