@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from hk3s_autoscaler.model import template
 from hk3s_autoscaler.model.node import STARTING_TAINT, JoinReport, Node, Server
 from hk3s_autoscaler.model.nodepool import NodePool
 from hk3s_autoscaler.model.offering import Offering, OfferingKey
@@ -223,6 +224,7 @@ class FakeCloud(_Faulty):
             token_expires_at=datetime.fromtimestamp(
                 int(request.labels["hk3s.dev/token-expires"]), UTC
             ),
+            template=request.labels["hk3s.dev/template"],
         )
         self._leave("create_server")
         return self.servers[request.name]
@@ -466,5 +468,6 @@ class FakeBirths:
             labels={
                 "hk3s.dev/price": str(offering.micro_eur_per_hour),
                 "hk3s.dev/token-expires": str(int(expires_at.timestamp())),
+                "hk3s.dev/template": template.record(pool),
             },
         )
