@@ -74,8 +74,8 @@ class Server:
     `image` is what it was made from, empty when that has no name any more.
     `cluster_uid` is the kube-system UID in its label; another one means another cluster.
     `token_expires_at` is when its join token ends: from then on it can no longer join.
-    `template` is the record of what its pool asked for when it was made (`model/template.py`), empty
-    on servers made without one.
+    `template` records what its pool asked for when it was made (`model/template.py`); empty on
+    servers made without one.
     `bought_for` are the pods of the `CreateServer` that made it, while the daemon remembers them:
     a hint for where they are expected, never the truth.
     """
