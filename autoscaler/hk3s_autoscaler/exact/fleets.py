@@ -4,6 +4,7 @@ However pods are valued, what is bought cannot be worth less than they are, and 
 more than its best load. Any set of valuations so bounds what must be bought.
 """
 
+import math
 from collections.abc import Sequence
 
 import highspy
@@ -20,10 +21,15 @@ _ENOUGH = 0.05
 
 
 def cheapest(problem: Problem, valuations: Sequence[Valuation]) -> float:
-    """Return a price that no whole servers undercut which serve all pods."""
+    """Return a price that no whole servers undercut which serve all pods.
+
+    What whole servers cost is a multiple of what all prices are multiples of.
+    """
     model = _model(problem, valuations, prices=True)
     model.run()
-    return max(0.0, float(model.getInfo().mip_dual_bound)) * (1 - _ROUNDING)
+    bound = max(0.0, float(model.getInfo().mip_dual_bound)) * (1 - _ROUNDING)
+    coin = math.gcd(*(kind.price for kind in problem.kinds)) or 1
+    return float(math.ceil(bound / coin) * coin)
 
 
 def roomiest(

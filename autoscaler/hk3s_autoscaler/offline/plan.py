@@ -91,7 +91,7 @@ def plan_command_core(
         return answer
     # One problem was the whole purchase, so that its bound is that of the purchase.
     (exactly,) = packer.answers.values()
-    bound = max(answer.lower_bound_micro_eur_per_hour, math.floor(exactly.bound))
+    bound = max(answer.lower_bound_micro_eur_per_hour, math.floor(exactly.whole_bound))
     return replace(answer, lower_bound_micro_eur_per_hour=bound)
 
 
@@ -145,10 +145,13 @@ def render_text(answer: Answer) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
+    bound = answer.lower_bound_micro_eur_per_hour
+    proved = f"no purchase is below {_euro(bound):.4f} EUR/h"
+    if answer.servers and bound >= answer.micro_eur_per_hour:
+        proved = "proved: no purchase is cheaper"
     lines.append(
         f"{_euro(answer.micro_eur_per_hour):.4f} EUR/h,"
-        f" {_euro(answer.micro_eur_per_month):.2f} EUR/month"
-        f" (no purchase is below {_euro(answer.lower_bound_micro_eur_per_hour):.4f} EUR/h)"
+        f" {_euro(answer.micro_eur_per_month):.2f} EUR/month ({proved})"
     )
     reasons = Counter((u.reason, u.message) for u in answer.unschedulable)
     first = {(u.reason, u.message): u.pod for u in reversed(answer.unschedulable)}

@@ -118,6 +118,17 @@ def test_the_machine_readable_answer_adds_up(question: Question) -> None:
     }
 
 
+def test_the_exact_pass_says_when_nothing_cheaper_exists(question: Question) -> None:
+    pytest.importorskip("highspy")
+    ticks = count(0.0, 0.25)
+    asked = replace(question, ignore_stock=True)
+
+    answer = plan_command_core(asked, now=NOW, monotonic=lambda: next(ticks), exact=1.0)
+
+    assert answer.lower_bound_micro_eur_per_hour == answer.micro_eur_per_hour == 25_600
+    assert render_text(answer).endswith("(proved: no purchase is cheaper)")
+
+
 def test_what_does_not_fit_is_told_to_people_and_programs(tmp_path: Path) -> None:
     too_large = write(tmp_path, "pods.yaml", workload(replicas=2, memory="999Gi"))
     answer = ask(Question(workload=too_large))

@@ -94,6 +94,7 @@ def test_whole_servers_bound_no_lower_than_fractions_and_no_higher_than_a_purcha
 
     assert found is not None
     assert made.bound * 0.999 <= least <= packing(PROBLEM, found).price
+    assert least % 20 == 0, "servers cost 100 and 60"
 
 
 def test_the_roomiest_fleet_costs_no_more_than_it_may() -> None:
