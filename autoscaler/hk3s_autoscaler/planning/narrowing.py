@@ -12,7 +12,7 @@ from hk3s_autoscaler.model.pod import Pod, PodKey, PodSpec
 from hk3s_autoscaler.model.relations import UNRELATED
 from hk3s_autoscaler.planning.bonds import Bonds
 from hk3s_autoscaler.planning.capacity import Slot
-from hk3s_autoscaler.planning.settling import ENDLESS, copies
+from hk3s_autoscaler.planning.spots import ENDLESS, copies
 from hk3s_autoscaler.planning.supply import Offer
 from hk3s_autoscaler.scheduling.board import Board, site
 from hk3s_autoscaler.scheduling.classes import ALONE, BEYOND, Near, Shape

@@ -13,7 +13,7 @@ from hk3s_autoscaler.planning.demand import Demand
 from hk3s_autoscaler.planning.limits import Limit
 from hk3s_autoscaler.planning.placing import place
 from hk3s_autoscaler.planning.problem import Kind, Pattern, Problem, Vector
-from hk3s_autoscaler.planning.settling import Spot, fresh
+from hk3s_autoscaler.planning.spots import Spot, fresh
 from hk3s_autoscaler.planning.supply import Offer, generation, tier
 from hk3s_autoscaler.planning.wishes import Company, discourages, meets, pack_apart, steps
 from hk3s_autoscaler.planning.world import World

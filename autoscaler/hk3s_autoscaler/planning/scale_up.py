@@ -19,7 +19,8 @@ from hk3s_autoscaler.planning.problem import Kind
 from hk3s_autoscaler.planning.purchase import Bought, Shop
 from hk3s_autoscaler.planning.reasons import Code, Reason
 from hk3s_autoscaler.planning.result import PodReport
-from hk3s_autoscaler.planning.settling import Settling, Spot
+from hk3s_autoscaler.planning.settling import Settling
+from hk3s_autoscaler.planning.spots import Spot
 from hk3s_autoscaler.planning.storage import Attachments
 from hk3s_autoscaler.planning.supply import Offer, offers, pause
 from hk3s_autoscaler.planning.unserved import explain
