@@ -19,6 +19,9 @@ async def relay(
     except* OSError:
         pass  # a broken connection is how a peer says goodbye
     finally:
+        # Both, before anything is waited for: whoever is cancelled here comes no further.
+        left[1].close()
+        right[1].close()
         await close(left[1])
         await close(right[1])
 
@@ -56,15 +59,19 @@ class Connections:
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve a new connection in a task of its own."""
-        task = asyncio.create_task(self._guarded(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
-    async def _guarded(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await self._serve(reader, writer)
-        finally:
+        def end(task: asyncio.Task[None]) -> None:
+            # Here and not in the task: one that is cancelled at once never begins.
+            self._tasks.discard(task)
             writer.transport.abort()
+            if not task.cancelled() and task.exception() is not None:
+                task.get_loop().call_exception_handler(
+                    {"message": "a connection was served badly", "exception": task.exception()}
+                )
+
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(end)
 
     async def cut(self) -> None:
         """Cancel all handlers and wait for them."""
