@@ -120,7 +120,7 @@ async def _wait_for_policies(daemon: Kube) -> None:
         (f"/api/v1/nodes/{WORKER}", {"metadata": {"labels": {"x": "y"}}}),
         (f"{POD}/status", {"status": {"message": "x"}}),
     ):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     await daemon.patch(path, patch)

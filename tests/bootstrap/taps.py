@@ -16,7 +16,7 @@ from aiohttp import web
 import forks
 
 HOP_BY_HOP = {"connection", "content-length", "content-encoding", "host", "transfer-encoding"}
-SECONDS = 60.0
+SECONDS = 120.0
 
 
 @dataclass

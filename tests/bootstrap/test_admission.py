@@ -245,7 +245,7 @@ async def test_the_status_config_map_is_written_and_no_other(rights: Rights) -> 
 
 async def test_policies_have_no_type_warnings(rights: Rights) -> None:
     path = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             policies = await rights.admin.list_items(path)
             if all("observedGeneration" in policy.get("status", {}) for policy in policies):

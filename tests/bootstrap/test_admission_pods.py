@@ -41,7 +41,11 @@ async def pod(rights: Rights, name: str) -> str:
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": name, "labels": {"app": "web"}, "finalizers": ["test/keep"]},
-        "spec": {"containers": [{"name": "pause", "image": "pause"}]},
+        # Of nobody: kube-scheduler would write to its status, too.
+        "spec": {
+            "schedulerName": "nobody",
+            "containers": [{"name": "pause", "image": "pause"}],
+        },
     }
     await rights.admin.post(PODS, manifest)
     return f"{PODS}/{name}"

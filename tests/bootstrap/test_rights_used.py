@@ -92,7 +92,7 @@ async def make_things(rights: Rights) -> None:
 async def work(cluster: KubeCluster, watches: Watches) -> None:
     """Call everything that the port offers."""
     clock = SystemClock()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await watches.wait_synced()
     pods = {pod.key.name: pod for pod in cluster.pods()}
     now = clock.now()
@@ -137,7 +137,7 @@ async def stand_for_election(rights: Rights) -> None:
         on_change=lambda leading: won.set() if leading else None,
     )
     running = asyncio.create_task(elector.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await won.wait()
     elector.stop()
     await running

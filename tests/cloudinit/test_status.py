@@ -78,7 +78,7 @@ def test_no_error_is_null(run: pathlib.Path) -> None:
 def test_the_answer_is_the_last_report(run: pathlib.Path, url: str) -> None:
     load("report").main("egress", "failed", "2", "no-egress", "no answer")
 
-    answer = requests.get(f"{url}/status", timeout=5)
+    answer = requests.get(f"{url}/status", timeout=30)
 
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.json() == read(run)
@@ -87,7 +87,7 @@ def test_the_answer_is_the_last_report(run: pathlib.Path, url: str) -> None:
 def test_nothing_else_is_served(run: pathlib.Path, url: str) -> None:
     (run / "secret").write_text("secret")
 
-    assert requests.get(f"{url}/secret", timeout=5).status_code == 404
+    assert requests.get(f"{url}/secret", timeout=30).status_code == 404
 
 
 def test_other_callers_are_turned_away(
@@ -98,7 +98,7 @@ def test_other_callers_are_turned_away(
 
     url = request.getfixturevalue("url")
 
-    assert requests.get(f"{url}/status", timeout=5).status_code == 403
+    assert requests.get(f"{url}/status", timeout=30).status_code == 403
 
 
 def test_the_port_closes_some_time_after_ready(run: pathlib.Path) -> None:

@@ -43,7 +43,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kube
 
 
 async def eventually(
-    ask: Callable[[], Awaitable[Any]], good: Callable[[Any], bool], *, seconds: float = 20.0
+    ask: Callable[[], Awaitable[Any]], good: Callable[[Any], bool], *, seconds: float = 60.0
 ) -> Any:  # noqa: ANN401 - whatever was asked for
     async with asyncio.timeout(seconds):
         while True:
@@ -146,7 +146,7 @@ async def test_a_status_is_applied_and_comes_back_through_a_reflector(server: Ku
     pools = Reflector(server, NodePoolObject, clock=SystemClock(), chance=lambda: 0.0)
 
     running = asyncio.create_task(pools.run())
-    await asyncio.wait_for(pools.synced.wait(), 10)
+    await asyncio.wait_for(pools.synced.wait(), 60)
     running.cancel()
 
     read = read_object(pools.items["workers"])
@@ -182,7 +182,7 @@ async def test_a_reflector_follows_pods(server: Kube) -> None:
     await server.create(pod("before", test="follow"))
     running = asyncio.create_task(reflector.run())
 
-    await asyncio.wait_for(reflector.synced.wait(), 10)
+    await asyncio.wait_for(reflector.synced.wait(), 60)
     made = await server.create(pod("after", test="follow"))
     await server.delete(f"{PODS}/after", uid=made["metadata"]["uid"], grace_period_seconds=0)
     await server.delete(f"{PODS}/before", grace_period_seconds=0)
@@ -209,7 +209,7 @@ async def test_a_version_from_before_a_restore_is_noticed(
     reflector.resource_version = "999999999"
 
     running = asyncio.create_task(reflector.run())
-    await asyncio.wait_for(reflector.synced.wait(), 20)
+    await asyncio.wait_for(reflector.synced.wait(), 60)
     running.cancel()
 
     assert int(reflector.resource_version) < 999999999

@@ -228,7 +228,8 @@ async def test_a_watch_that_lived_long_is_followed_by_a_short_pause(
 async def test_a_half_open_connection_is_left_and_watched_anew(
     api: FakeApi, kube: Kube, clock: FakeClock, changes: Changes, background: Background
 ) -> None:
-    reflector = make(kube, clock, changes, silence=0.05)
+    # Long enough for the second watch to be heard, however busy the machine is.
+    reflector = make(kube, clock, changes, silence=0.5)
     api.lists.append((200, pod_list(10)))
     api.watches.extend([[None], [event("ADDED", pod("a", 11))]])
 
@@ -248,7 +249,7 @@ async def test_a_watch_that_stays_silent_for_long_is_followed_by_a_list(
     api.lists.append((200, pod_list(5, pod("restored", 4))))
 
     background.start(reflector.run())
-    await until(lambda: len(api.requests) == 2)
+    await until(lambda: len(api.requests) >= 2)
     clock.advance(90.0)
     await until(lambda: changes == [("ADDED", "default/restored")])
 

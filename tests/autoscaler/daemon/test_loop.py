@@ -29,7 +29,7 @@ async def running(world: World) -> AsyncIterator[None]:
     stop.set()
     world.trigger.close()
     await world.clock.advance(0)
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 30)
 
 
 async def test_nodes_are_read_before_servers_and_servers_before_pods(world: World) -> None:
@@ -198,7 +198,7 @@ async def test_sigterm_lets_the_work_in_hand_end(world: World) -> None:
     await fakes.settle()
     assert not task.done()
     world.cloud.gate.set()
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 30)
 
     (server,) = world.cloud.servers.values()
     assert (server.attached, server.status) == (True, "running")

@@ -78,7 +78,7 @@ async def process() -> Process:
 
 
 async def until(holds: Callable[[], bool], process: Process) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not holds():
             await process.world.clock.advance(0.25)
             await sockets()
@@ -104,7 +104,7 @@ async def test_a_standby_decides_nothing_until_the_lease_is_ours(process: Proces
 
     assert process.world.metric("leader") == 1
     stop.set()
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 30)
     assert process.election.released
 
 
@@ -125,7 +125,7 @@ async def test_a_leader_whose_calls_are_on_their_way_keeps_the_lease_until_it_en
     await until(lambda: bool(process.world.snapshots), process)
 
     stop.set()
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 30)
 
     assert not process.election.released
     assert process.election.leading
@@ -139,7 +139,7 @@ async def test_a_lost_lease_ends_the_process(process: Process) -> None:
     process.lost.set()
 
     with pytest.raises(ExceptionGroup) as group:
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 30)
     assert group.group_contains(LeaseLost)
     assert process.world.metric("leader") == 0
 
@@ -156,7 +156,7 @@ async def test_exit_codes(process: Process, *, lose: bool, code: int) -> None:
     else:
         os.kill(os.getpid(), signal.SIGTERM)
 
-    assert await asyncio.wait_for(task, 5) == code
+    assert await asyncio.wait_for(task, 30) == code
 
 
 async def test_a_port_that_is_taken_ends_the_process(process: Process) -> None:
@@ -171,7 +171,7 @@ async def test_a_port_that_is_taken_ends_the_process(process: Process) -> None:
         }
     )
 
-    code = await asyncio.wait_for(run_until_signal(daemon), 5)
+    code = await asyncio.wait_for(run_until_signal(daemon), 30)
 
     taken.close()
     await taken.wait_closed()

@@ -156,9 +156,9 @@ class Cluster:
 async def eventually(
     ask: Callable[[], Awaitable[Answer]], is_good: Callable[[Answer], bool]
 ) -> Answer:
-    """Ask a real process until it has caught up, for ten seconds at most."""
+    """Ask a real process until it has caught up, for a minute at most."""
     clock = RealClock()
-    deadline = clock.monotonic() + 10
+    deadline = clock.monotonic() + 60
     while not is_good(answer := await ask()):
         assert clock.monotonic() < deadline, answer
         await clock.sleep(0.05)

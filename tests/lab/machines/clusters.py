@@ -48,7 +48,7 @@ def quick_lab(images: Mapping[str, tuple[str, ...]] | None = None) -> LabOptions
     return LabOptions(speed=100, machines=QUICK, images=images or {})
 
 
-async def eventually(what: str, ask: Callable[[], Awaitable[T | None]], seconds: float = 30.0) -> T:
+async def eventually(what: str, ask: Callable[[], Awaitable[T | None]], seconds: float = 90.0) -> T:
     """Return the first true answer; an API that is away is no answer."""
     deadline = CLOCK.monotonic() + seconds
     while True:
@@ -212,7 +212,7 @@ class Cluster:
         )
         await self.server(name, userdata.render_worker(params), ip)
 
-    async def connect(self, public: str, seconds: float = 60) -> KubernetesClient:
+    async def connect(self, public: str, seconds: float = 90.0) -> KubernetesClient:
         """Return a client that goes through the bastion with a locally minted certificate."""
         certificate, key = minting.mint_admin_certificate(self.pki, CLOCK.now())
         text = minting.render_kubeconfig(

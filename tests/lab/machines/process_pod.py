@@ -20,9 +20,12 @@ report = {
     "proxy": os.environ["HTTP_PROXY"],
     "leaked": sorted(name for name in os.environ if name.startswith("SECRET_OF_THE_TEST")),
 }
-out.write_text(json.dumps(report))
 sys.stdout.write("hello from the pod\n")
 sys.stdout.flush()
+# At once and last: whoever sees the report may read all of it, and the log.
+unfinished = out.with_suffix(".part")
+unfinished.write_text(json.dumps(report))
+unfinished.rename(out)
 if "--fail" in sys.argv:
     sys.exit(3)
 signal.sigwait({signal.SIGTERM})

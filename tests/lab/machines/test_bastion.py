@@ -46,7 +46,7 @@ class Scene:
             writer.write(b"hello")
             writer.write_eof()
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 return await reader.read()
         except ConnectionError:
             return b""

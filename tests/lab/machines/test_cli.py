@@ -28,7 +28,7 @@ async def test_up_prints_an_environment_that_works_and_ends_without_a_trace(
     )
     assert child.stdout is not None
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             lines = [(await child.stdout.readline()).decode() for _ in range(4)]
         words = [shlex.split(line) for line in lines]
         env = dict(word.split("=", 1) for _, word in words)

@@ -69,7 +69,7 @@ async def running(watched: Watched) -> AsyncIterator[None]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():
             await RealClock().sleep(0.02)
 
@@ -122,7 +122,7 @@ async def test_a_stopped_process_is_asked_first_and_not_started_again(tmp_path: 
     async with running(watched):
         await until((tmp_path / "main.log").exists)
         await until(lambda: (tmp_path / "main.log").read_text() == "1\n")
-        await watched.container.stop(10)
+        await watched.container.stop(60)
         await until(lambda: isinstance(watched.container.current.state, Ended))
     ended = watched.container.current.state
     assert isinstance(ended, Ended)

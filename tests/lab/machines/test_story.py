@@ -189,7 +189,7 @@ async def test_a_master_that_was_off_comes_back_as_the_same_cluster(cluster: Clu
 
     await eventually("the API is away", off)
     await cluster.api("POST", f"/servers/{number}/actions/poweron")
-    await eventually("the API is back", cluster.answers, 60)
+    await eventually("the API is back", cluster.answers)
     after = await cluster.kubernetes.get("/api/v1/namespaces/kube-system")
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     await eventually("master", lambda: cluster.node_ready("demo-master-1"))
