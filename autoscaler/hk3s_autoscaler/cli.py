@@ -130,7 +130,12 @@ def _names(given: list[str] | None) -> tuple[str, ...]:
 def plan(
     *,
     workload: Annotated[
-        Path, typer.Option("--filename", "-f", help="Pods, Deployments, Jobs and the like.")
+        Path,
+        typer.Option(
+            "--filename",
+            "-f",
+            help="Pods, Deployments, Jobs and the like; a CronJob counts as one run.",
+        ),
     ],
     nodepools: Annotated[
         Path | None,
@@ -156,8 +161,8 @@ def plan(
 ) -> None:
     """Say what the daemon would buy for a workload on an empty cluster, and what it costs.
 
-    Exit codes: 0 with an answer, which names the pods that nothing can be bought for, 2 for bad
-    input.
+    Exit codes: 0 with an answer, which names the pods that nothing can be bought for and the
+    kinds that are not priced, 2 for bad input.
     """
     question = Question(
         workload=workload,
@@ -208,8 +213,10 @@ def simulate(
 ) -> None:
     """Play a trace in virtual time with the daemon's planner: what it costs, how long pods wait.
 
-    The same files and seed give the same answer. Exit codes: 0 with an answer, 1 when the picture
-    cannot be written, 2 for bad input.
+    The same files and seed give the same answer. Volumes are not simulated: a trace whose pods
+    claim some is refused.
+
+    Exit codes: 0 with an answer, 1 when the picture cannot be written, 2 for bad input.
     """
     question = Question(
         workload=trace,

@@ -1,9 +1,11 @@
 """Workloads, as people write them or `kubectl get -o yaml` prints them, to pods.
 
-Pure: values in, facts and problems out. Kinds that make no pods are passed over.
+Pure: values in, facts and problems out. What makes no pods is counted, so that nobody takes it for
+priced.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -15,6 +17,8 @@ from hk3s_autoscaler.model.shapes import PodSpecError, mapping, texts
 MOST_REPLICAS = 100_000
 
 Json = Mapping[str, Any]
+Identity = tuple[str, PodKey]
+"""The kind of an object, its namespace and name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +40,15 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """What the objects ask for. With any problem, the rest is not to be used."""
+    """What the objects ask for. With any problem, the rest is not to be used.
+
+    `passed_over` says what else there was, as a kind and why if it is one that makes pods, and how
+    often: `ConfigMap`, `Pod that has ended`.
+    """
 
     pods: tuple[Pod, ...] = ()
     daemonsets: tuple[DaemonSet, ...] = ()
+    passed_over: tuple[tuple[str, int], ...] = ()
     problems: tuple[Problem, ...] = ()
 
 
@@ -49,21 +58,30 @@ class _Problem(Exception):
 
 def read(objects: Iterable[tuple[Place, object]], now: datetime) -> Workload:
     """Read any number of objects; every pod is taken as pending since `now`."""
+    items = tuple(objects)
+    priced = {_identity(item) for _, item in items if _makes_pods(item)}
     pods: list[Pod] = []
     daemonsets: list[DaemonSet] = []
+    passed_over: Counter[str] = Counter()
     problems: list[Problem] = []
-    for place, item in objects:
+    for place, item in items:
         try:
-            found = _read_object(item, now)
+            found = _read_object(item, priced, now)
         except (_Problem, PodSpecError) as problem:
             problems.append(Problem(place=place, cause=str(problem)))
             continue
-        if isinstance(found, DaemonSet):
-            daemonsets.append(found)
-        else:
-            pods += found
+        match found:
+            case str():
+                passed_over[found] += 1
+            case DaemonSet():
+                daemonsets.append(found)
+            case _:
+                pods += found
     return Workload(
-        pods=tuple(_unique(pods)), daemonsets=tuple(daemonsets), problems=tuple(problems)
+        pods=tuple(_unique(pods)),
+        daemonsets=tuple(daemonsets),
+        passed_over=tuple(sorted(passed_over.items())),
+        problems=tuple(problems),
     )
 
 
@@ -92,37 +110,74 @@ def _opened(place: Place, document: object) -> Iterator[tuple[Place, object]]:
         yield from _opened(below, {**item, "kind": inner} if named else item)
 
 
-def _read_object(item: object, now: datetime) -> list[Pod] | DaemonSet:
+def _read_object(
+    item: object, priced: Collection[Identity], now: datetime
+) -> list[Pod] | DaemonSet | str:
+    """Return what an object asks for, or what it is that asks for nothing."""
     if not isinstance(item, Mapping):
         raise _Problem("is not an object (a list holds `items`)")
     kind = item.get("kind")
     if not isinstance(kind, str) or not kind:
         raise _Problem("has no kind")
-    if kind == "DaemonSet":
-        daemon = _part(_part(item, "spec"), "template")
-        return DaemonSet(key=_key(item), spec=_spec(_key(item), daemon))
+    if not _makes_pods(item):
+        return kind
+    reason = _not_counted(item, priced)
+    if reason:
+        return f"{kind} {reason}"
     if kind == "Pod":
-        return _pod(item, now)
-    replicas = _REPLICAS.get(kind)
-    if replicas is None:
-        return []
+        return [_pending(_key(item), item, now)]
     spec = _part(item, "spec")
-    number = replicas(spec)
-    template = _part(spec, "template")
-    made = _pending(_key(item), template, now)
+    if kind == "DaemonSet":
+        return DaemonSet(key=_key(item), spec=_spec(_key(item), _part(spec, "template")))
+    if kind == "CronJob":
+        # One run, for runs follow each other.
+        suspended = bool(spec.get("suspend"))
+        spec = {**_part(_part(spec, "jobTemplate"), "spec"), "suspend": suspended}
+    number = _REPLICAS[kind](spec)
+    made = _pending(_key(item), _part(spec, "template"), now)
     return [_named(made, f"-{n}") for n in range(number)]
 
 
-def _pod(item: Json, now: datetime) -> list[Pod]:
-    """A pod, unless it has ended or comes with its node."""
-    meta = _part(item, "metadata")
-    owners = meta.get("ownerReferences") or []
-    if any(isinstance(o, Mapping) and o.get("kind") in ("DaemonSet", "Node") for o in owners):
-        return []
-    status = item.get("status")
-    if isinstance(status, Mapping) and status.get("phase") in ("Succeeded", "Failed"):
-        return []
-    return [_pending(_key(item), item, now)]
+def _makes_pods(item: object) -> bool:
+    kind = item.get("kind") if isinstance(item, Mapping) else None
+    return kind in ("Pod", "DaemonSet") or kind in _REPLICAS
+
+
+def _not_counted(item: Json, priced: Collection[Identity]) -> str:
+    """Why an object that makes pods adds none: it is over, or something else stands for it."""
+    for owner in _mappings(_soft(item, "metadata").get("ownerReferences")):
+        kind = str(owner.get("kind"))
+        if (kind, PodKey(_key(item).namespace, str(owner.get("name")))) in priced:
+            return f"of a {kind} that is priced"
+        if kind == "Node":
+            return "of a Node"
+        if kind == "DaemonSet":
+            return "of a DaemonSet that is not in the file"
+    status = _soft(item, "status")
+    if item["kind"] == "Pod":
+        return "that has ended" if status.get("phase") in ("Succeeded", "Failed") else ""
+    if item["kind"] == "Job":
+        conditions = _mappings(status.get("conditions"))
+        ended = any(
+            c.get("type") in ("Complete", "Failed") and c.get("status") == "True"
+            for c in conditions
+        )
+        return "that has ended" if ended else ""
+    return ""
+
+
+def _identity(item: Any) -> Identity:  # noqa: ANN401 - JSON
+    return str(item["kind"]), _key(item)
+
+
+def _soft(item: Json, field: str) -> Json:
+    """A part that need not be there."""
+    value = item.get(field)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _mappings(value: object) -> list[Json]:
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
 
 
 def _pending(key: PodKey, template: Json, now: datetime) -> Pod:
@@ -142,8 +197,7 @@ def _spec(key: PodKey, template: Json) -> PodSpec:
 
 
 def _labels(template: Json) -> dict[str, str]:
-    meta = template.get("metadata")
-    return dict(texts(mapping(meta if isinstance(meta, Mapping) else {}, "labels")))
+    return dict(texts(mapping(_soft(template, "metadata"), "labels")))
 
 
 def _named(pod: Pod, suffix: str) -> Pod:
@@ -169,6 +223,7 @@ _REPLICAS: dict[str, Callable[[Json], int]] = {
     "ReplicationController": _replicas,
     "StatefulSet": _replicas,
     "Job": _parallel,
+    "CronJob": _parallel,
 }
 
 
@@ -187,8 +242,7 @@ def _part(parent: Json, field: str) -> Json:
 
 
 def _key(item: Json) -> PodKey:
-    meta = item.get("metadata")
-    meta = meta if isinstance(meta, Mapping) else {}
+    meta = _soft(item, "metadata")
     name = meta.get("name") or meta.get("generateName") or "unnamed"
     return PodKey(str(meta.get("namespace") or "default"), str(name))
 

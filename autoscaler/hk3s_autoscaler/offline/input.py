@@ -25,7 +25,7 @@ from hk3s_autoscaler.offline.question import (
     check_known,
     documents,
 )
-from hk3s_autoscaler.offline.storage import with_storage
+from hk3s_autoscaler.offline.storage import KINDS, with_storage
 from hk3s_data import catalog as bundled_catalog
 from hk3s_findings.finding import Finding, Report, report
 from hk3s_findings.located import EMPTY, MalformedYaml, read_all, values
@@ -78,7 +78,8 @@ def _workload(file: Path, now: datetime, reports: list[Report]) -> tuple[Workloa
     problems = list(workload.problems)
     pods, storage = with_storage(items, workload.pods, problems)
     reports += _located(file, text, dict.fromkeys(problems))
-    return replace(workload, pods=pods), storage
+    others = tuple((kind, number) for kind, number in workload.passed_over if kind not in KINDS)
+    return replace(workload, pods=pods, passed_over=others), storage
 
 
 def _located(file: Path, text: str, problems: Iterable[Problem]) -> Iterator[Report]:

@@ -46,7 +46,10 @@ class Unserved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """The purchase. `lower_bound_micro_eur_per_hour` is for the pods that are served."""
+    """The purchase. `lower_bound_micro_eur_per_hour` is for the pods that are served.
+
+    `not_priced` counts the objects that add nothing to it, by what they are.
+    """
 
     servers: tuple[ServerLine, ...]
     micro_eur_per_hour: int
@@ -54,6 +57,7 @@ class Answer:
     lower_bound_micro_eur_per_hour: int
     seconds: float
     unschedulable: tuple[Unserved, ...]
+    not_priced: tuple[tuple[str, int], ...]
 
 
 def plan_command_core(
@@ -86,7 +90,8 @@ def plan_command_core(
     begun = monotonic()
     found = plan(snapshot, config, now, packer=packer or pack)
     seconds = monotonic() - begun
-    answer = _answer(World(snapshot=snapshot, config=config, now=now), found, seconds)
+    world = World(snapshot=snapshot, config=config, now=now)
+    answer = _answer(world, found, seconds, given.workload.passed_over)
     if packer is None or len(packer.answers) != 1 or answer.unschedulable:
         return answer
     # One problem was the whole purchase, so that its bound is that of the purchase.
@@ -122,6 +127,7 @@ def render_json(answer: Answer) -> str:
                 {"pod": u.pod, "reason": u.reason.value, "message": u.message}
                 for u in answer.unschedulable
             ],
+            "not_priced": [{"what": what, "count": n} for what, n in answer.not_priced],
         },
         indent=2,
     )
@@ -158,10 +164,14 @@ def render_text(answer: Answer) -> str:
     for (reason, message), number in reasons.items():
         others = f" and {number - 1} more" if number > 1 else ""
         lines.append(f"not served: {first[reason, message]}{others}: {reason}: {message}")
+    if answer.not_priced:
+        lines.append(f"not priced: {', '.join(f'{what} ({n})' for what, n in answer.not_priced)}")
     return "\n".join(lines)
 
 
-def _answer(world: World, found: Plan, seconds: float) -> Answer:
+def _answer(
+    world: World, found: Plan, seconds: float, not_priced: tuple[tuple[str, int], ...]
+) -> Answer:
     creates = [action for action in found.actions if isinstance(action, CreateServer)]
     lines = Counter((create.pool, create.offering, len(create.pods)) for create in creates)
     sale = [offer for offer in offers(world) if offer.hindrance is None]
@@ -196,6 +206,7 @@ def _answer(world: World, found: Plan, seconds: float) -> Answer:
             for report in found.pods
             if report.pod not in served
         ),
+        not_priced=not_priced,
     )
 
 

@@ -20,6 +20,9 @@ _KNOWN_CLASSES = (
 )
 """What a cluster of ours has without anybody's doing: hcloud-csi's, and that of k3s."""
 
+KINDS = frozenset({"PersistentVolumeClaim", "PersistentVolume", "StorageClass"})
+"""What is read here and makes no pods."""
+
 Made = TypeVar("Made")
 
 

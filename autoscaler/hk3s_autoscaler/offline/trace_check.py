@@ -68,9 +68,4 @@ def _pod_checks(file: TraceFile, section: PodsSection, path: Path, name: str) ->
         pod_of(section, name, file.start)
     except PodProblem as problem:
         key = "template" if section.requests is None else "requests"
-        yield Finding(
-            code=NO_POD,
-            path=(*path, key),
-            cause=str(problem),
-            fix="write it as in a Deployment; requests are such as {cpu: 500m, memory: 1Gi}",
-        )
+        yield Finding(code=NO_POD, path=(*path, key), cause=str(problem), fix=problem.fix)

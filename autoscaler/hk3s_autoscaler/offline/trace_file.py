@@ -242,7 +242,15 @@ class TraceFile(_Section):
 
 
 class PodProblem(Exception):
-    """A pod that cannot be understood, or holds what is not simulated."""
+    """A pod that cannot be understood, or holds what is not simulated; `fix` is what to do."""
+
+    def __init__(
+        self,
+        cause: str,
+        fix: str = "write it as in a Deployment; requests are such as {cpu: 500m, memory: 1Gi}",
+    ) -> None:
+        super().__init__(cause)
+        self.fix = fix
 
 
 def trace_of(file: TraceFile) -> Trace:
@@ -288,7 +296,10 @@ def pod_of(section: PodsSection, name: str, start: datetime) -> Pod:
     if pod.spec.unsupported:
         raise PodProblem(", ".join(pod.spec.unsupported))
     if pod.spec.claims:
-        raise PodProblem("volumes are not simulated")
+        fix = (
+            "leave them out, which plays the pods without them; `plan -f` prices pods with volumes"
+        )
+        raise PodProblem("volumes are not simulated", fix)
     if not (pod.spec.requests.cpu_milli or pod.spec.requests.memory_bytes):
         raise PodProblem("requests neither cpu nor memory")
     return pod

@@ -49,14 +49,63 @@ def test_a_job_runs_as_many_pods_as_it_may_at_once() -> None:
     assert len(read(job(9), NOW).pods) == 5
 
 
-def test_a_daemonset_is_overhead_and_other_kinds_are_passed_over() -> None:
-    text = f"kind: DaemonSet\nmetadata: {{name: agent}}\nspec:{TEMPLATE}---\nkind: Namespace\n"
+def test_a_cronjob_is_one_run_of_its_job() -> None:
+    def cronjob(suspend: str) -> str:
+        inner = TEMPLATE.replace("\n", "\n    ")
+        head = "kind: CronJob\nmetadata: {name: night}\nspec:\n"
+        return f"{head}  suspend: {suspend}\n  jobTemplate:\n    spec:\n      parallelism: 3{inner}"
+
+    assert [str(pod.key) for pod in read(cronjob("false"), NOW).pods] == [
+        "default/night-0",
+        "default/night-1",
+        "default/night-2",
+    ]
+    assert read(cronjob("true"), NOW).pods == ()
+
+
+def test_a_daemonset_is_overhead_and_other_kinds_are_counted() -> None:
+    others = "---\nkind: Namespace\n---\nkind: Rollout\n---\nkind: Rollout\n"
+    text = f"kind: DaemonSet\nmetadata: {{name: agent}}\nspec:{TEMPLATE}{others}"
 
     workload = read(text, NOW)
 
     assert workload.pods == ()
     assert [str(d.key) for d in workload.daemonsets] == ["default/agent"]
+    assert workload.passed_over == (("Namespace", 1), ("Rollout", 2))
     assert workload.problems == ()
+
+
+def test_what_belongs_to_something_that_is_there_counts_once() -> None:
+    """As `kubectl get all -o json` has it."""
+    containers: dict[str, object] = {"containers": []}
+
+    def item(kind: str, name: str, *owner: str) -> dict[str, object]:
+        owners = [{"kind": owner[0], "name": owner[1]}] if owner else []
+        return {
+            "kind": kind,
+            "metadata": {"name": name, "ownerReferences": owners},
+            "spec": {"template": {"spec": containers}, **containers},
+        }
+
+    ended = {"conditions": [{"type": "Complete", "status": "True"}]}
+    items = [
+        item("Deployment", "web"),
+        item("ReplicaSet", "web-1", "Deployment", "web"),
+        item("Pod", "web-1-a", "ReplicaSet", "web-1"),
+        item("Pod", "alone", "ReplicaSet", "elsewhere"),
+        item("Job", "done") | {"status": ended},
+        item("Pod", "mirror", "Node", "master"),
+    ]
+
+    workload = read(json.dumps({"kind": "List", "items": items}), NOW)
+
+    assert [pod.key.name for pod in workload.pods] == ["web-0", "alone"]
+    assert workload.passed_over == (
+        ("Job that has ended", 1),
+        ("Pod of a Node", 1),
+        ("Pod of a ReplicaSet that is priced", 1),
+        ("ReplicaSet of a Deployment that is priced", 1),
+    )
 
 
 def test_lists_are_opened_and_pods_that_ended_or_belong_to_a_node_are_left_out() -> None:
@@ -71,7 +120,13 @@ def test_lists_are_opened_and_pods_that_ended_or_belong_to_a_node_are_left_out()
     items = [pod("a"), pod("b", "Succeeded"), pod("c", owner="DaemonSet"), pod("d", "Running")]
     text = json.dumps({"kind": "List", "items": [*items, {"kind": "PodList", "items": [pod("e")]}]})
 
-    assert [pod.key.name for pod in read(text, NOW).pods] == ["a", "d", "e"]
+    workload = read(text, NOW)
+
+    assert [pod.key.name for pod in workload.pods] == ["a", "d", "e"]
+    assert workload.passed_over == (
+        ("Pod of a DaemonSet that is not in the file", 1),
+        ("Pod that has ended", 1),
+    )
 
 
 def test_items_of_a_typed_list_need_no_kind() -> None:

@@ -115,6 +115,7 @@ def test_the_machine_readable_answer_adds_up(question: Question) -> None:
         "lower_bound_eur_per_hour",
         "seconds",
         "unschedulable",
+        "not_priced",
     }
 
 
@@ -137,6 +138,16 @@ def test_what_does_not_fit_is_told_to_people_and_programs(tmp_path: Path) -> Non
 
     assert "not served: shop/web-0 and 1 more: NoOfferingFits: memory 999Gi > largest" in text
     assert json.loads(render_json(answer))["unschedulable"][1]["pod"] == "shop/web-1"
+
+
+def test_what_is_not_priced_is_named_to_people_and_programs(tmp_path: Path) -> None:
+    others = "---\nkind: Rollout\n---\nkind: Rollout\n---\nkind: PersistentVolume\n"
+    path = write(tmp_path, "pods.yaml", f"{workload()}{others}metadata: {{name: a}}\nspec: {{}}\n")
+
+    answer = ask(Question(workload=path, ignore_stock=True))
+
+    assert render_text(answer).splitlines()[-1] == "not priced: Rollout (2)"
+    assert json.loads(render_json(answer))["not_priced"] == [{"what": "Rollout", "count": 2}]
 
 
 def test_pools_of_a_file_are_obeyed(question: Question, tmp_path: Path) -> None:

@@ -132,7 +132,10 @@ def test_templates_are_judged_as_pods(small: Path) -> None:
     code, _, err = run("-f", str(small))
 
     assert code == 2
-    assert "error HK3S-E108: workloads[0].template: volumes are not simulated" in err
+    told = (
+        "error HK3S-E108: workloads[0].template: volumes are not simulated\n    fix: leave them out"
+    )
+    assert told in err
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -147,3 +150,4 @@ def test_help_shows_examples() -> None:
 
     assert code == 0
     assert "examples/trace-working-day.yaml" in out
+    assert "Volumes are not simulated" in out
