@@ -4,12 +4,13 @@ The planner's own bound is quick; where pools or architectures split the pods it
 generates columns with HiGHS, and a second bound knows that servers are bought whole.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from hk3s_autoscaler.exact.columns import Columns, greedy
-from hk3s_autoscaler.exact.fleets import cheapest, most_pods
+from hk3s_autoscaler.exact.fleets import most_pods, raised
 from hk3s_autoscaler.exact.packer import ExactPacker
 from hk3s_autoscaler.exact.worker import solve
 from hk3s_autoscaler.model.pod import Pod
@@ -54,7 +55,7 @@ def least_price(
     columns.value(values, [due / _UNIT for due in relaxed.dues], relaxed.bound / _UNIT)
     columns.generate(_for(seconds))
     bound = columns.bound * _UNIT
-    return bound, max(bound, cheapest(problem, columns.valuations))
+    return bound, max(bound, raised(problem, columns.valuations, math.inf, _for(seconds)))
 
 
 def most_served(

@@ -5,12 +5,12 @@ ones, and where those give up a grid does. The bound holds however early it stop
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 import highspy
 import numpy as np
 
 from hk3s_autoscaler.exact.knapsack import best_load
+from hk3s_autoscaler.exact.valuation import Valuation, solver
 from hk3s_autoscaler.planning.filling import RULES
 from hk3s_autoscaler.planning.knapsack import Knapsack
 from hk3s_autoscaler.planning.packing import greedy_loads
@@ -27,23 +27,6 @@ _TRUST = 0.5
 _NEAR = 0.9
 """Values whose bound is worse than this part of the mix are not worth to go by."""
 _MOST_CUTS = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Valuation:
-    """What a pod of each class is worth, and what one server of each kind can hold at most."""
-
-    values: tuple[float, ...]
-    most: tuple[float, ...]
-
-
-def solver(seconds: float = highspy.kHighsInf) -> highspy.Highs:
-    """Return HiGHS, silent and on one thread."""
-    made = highspy.Highs()  # type: ignore[no-untyped-call]
-    made.setOptionValue("output_flag", False)
-    made.setOptionValue("threads", 1)
-    made.setOptionValue("time_limit", max(0.1, seconds))
-    return made
 
 
 def greedy(problem: Problem) -> list[Load]:

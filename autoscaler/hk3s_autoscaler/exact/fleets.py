@@ -5,12 +5,13 @@ more than its best load. Any set of valuations so bounds what must be bought.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import highspy
 import numpy as np
 
-from hk3s_autoscaler.exact.columns import Valuation, solver
+from hk3s_autoscaler.exact.axes import refute
+from hk3s_autoscaler.exact.valuation import Valuation, solver
 from hk3s_autoscaler.planning.problem import Problem
 
 _SECONDS = 3.0
@@ -20,8 +21,36 @@ _ENOUGH = 0.05
 """More room than this to spare makes nothing easier."""
 
 
-def cheapest(problem: Problem, valuations: Sequence[Valuation]) -> float:
+Fleet = tuple[int, ...]
+"""How many servers of each kind."""
+
+
+def raised(
+    problem: Problem,
+    valuations: list[Valuation],
+    below: float,
+    running: Callable[[], bool],
+) -> float:
     """Return a price that no whole servers undercut which serve all pods.
+
+    The cheapest fleet that the valuations allow is refuted if it can be, which adds a valuation,
+    and so on until one stands, or none is cheaper than `below`.
+    """
+    low, tried = 0.0, set[Fleet]()
+    while True:
+        bound, fleet = cheapest(problem, valuations)
+        low = max(low, bound)
+        if fleet is None or fleet in tried or low >= below:
+            return low
+        tried.add(fleet)
+        reasons = refute(problem, fleet, running)
+        if not reasons:
+            return low
+        valuations += reasons
+
+
+def cheapest(problem: Problem, valuations: Sequence[Valuation]) -> tuple[float, Fleet | None]:
+    """Return a price that no whole servers undercut which serve all pods, and the cheapest fleet.
 
     What whole servers cost is a multiple of what all prices are multiples of.
     """
@@ -29,25 +58,24 @@ def cheapest(problem: Problem, valuations: Sequence[Valuation]) -> float:
     model.run()
     bound = max(0.0, float(model.getInfo().mip_dual_bound)) * (1 - _ROUNDING)
     coin = math.gcd(*(kind.price for kind in problem.kinds)) or 1
-    return float(math.ceil(bound / coin) * coin)
+    bound = float(math.ceil(bound / coin) * coin) if math.isfinite(bound) else 0.0
+    return bound, _fleet(model, problem)
 
 
-def roomiest(
-    problem: Problem, valuations: Sequence[Valuation], price: float
-) -> tuple[int, ...] | None:
+def roomiest(problem: Problem, valuations: Sequence[Valuation], price: float) -> Fleet | None:
     """Return how many of each kind have most to spare at no more than a price, if any suffice."""
     model = _model(problem, valuations, prices=False)
     numbers = np.arange(len(problem.kinds), dtype=np.int32)
     prices = np.array([kind.price / price for kind in problem.kinds])
     model.addRow(-highspy.kHighsInf, 1.0, len(numbers), numbers, prices)
     model.run()
-    amounts = list(model.getSolution().col_value)[: len(numbers)]
-    if (
-        not any(amounts)
-        or model.getInfo().primal_solution_status != highspy.kSolutionStatusFeasible
-    ):
-        return None
-    return tuple(round(amount) for amount in amounts)
+    return _fleet(model, problem)
+
+
+def _fleet(model: highspy.Highs, problem: Problem) -> Fleet | None:
+    amounts = list(model.getSolution().col_value)[: len(problem.kinds)]
+    solved = model.getInfo().primal_solution_status == highspy.kSolutionStatusFeasible
+    return tuple(round(amount) for amount in amounts) if solved and any(amounts) else None
 
 
 def most_pods(problem: Problem, valuations: Sequence[Valuation]) -> float:
@@ -85,6 +113,7 @@ def _add_limits(model: highspy.Highs, problem: Problem) -> None:
 def _model(problem: Problem, valuations: Sequence[Valuation], *, prices: bool) -> highspy.Highs:
     """Least price, or most to spare in the valuation that is scarcest."""
     model = solver(_SECONDS)
+    model.setOptionValue("mip_rel_gap", 0.0)
     kinds = problem.kinds
     for number, kind in enumerate(kinds):
         model.addVar(0.0, highspy.kHighsInf)

@@ -19,9 +19,11 @@ from functools import partial
 import highspy
 import numpy as np
 
-from hk3s_autoscaler.exact.columns import Columns, greedy, solver
+from hk3s_autoscaler.exact.axes import refute
+from hk3s_autoscaler.exact.columns import Columns, greedy
 from hk3s_autoscaler.exact.exchange import refit
-from hk3s_autoscaler.exact.fleets import cheapest, roomiest
+from hk3s_autoscaler.exact.fleets import Fleet, raised, roomiest
+from hk3s_autoscaler.exact.valuation import solver
 from hk3s_autoscaler.planning.cover import Batch, Packing
 from hk3s_autoscaler.planning.exact import Answer, Request, read_request, write_answer
 from hk3s_autoscaler.planning.packing import finish
@@ -32,6 +34,7 @@ _WARM_UP = 1_000_000
 _MISSED = 5
 """What it costs not to serve a pod, in prices of the dearest server."""
 _PRICING_UNTIL = 0.3
+_PROVING_UNTIL = 0.5
 _EXCHANGE_UNTIL = 0.9
 _ATTEMPT = 0.3
 """What part of the time that is left may be spent on one set of servers."""
@@ -57,7 +60,8 @@ def solve(request: Request, clock: Callable[[], float] = time.monotonic) -> Iter
     columns.value(worth, [due / unit for due in relaxed.dues], relaxed.bound / unit)
     columns.generate(lambda: left(_PRICING_UNTIL) > 0)
     bound = columns.bound * unit
-    whole_bound = max(bound, cheapest(problem, columns.valuations))
+    floor = raised(problem, columns.valuations, best.price, lambda: left(_PROVING_UNTIL) > 0)
+    whole_bound = max(bound, floor)
     yield Answer(packing=best, bound=bound, whole_bound=whole_bound)
     if not any(best.missed):
         until = partial(left, _EXCHANGE_UNTIL)
@@ -86,7 +90,7 @@ def _squeeze(
 ) -> Iterator[Packing]:
     """Pack into less and less money, halving the distance to what cannot be done."""
     chance = random.Random(0)  # noqa: S311 - the same answer for the same facts
-    hopeless, tried = low, set[tuple[int, ...]]()
+    hopeless, tried = low, set[Fleet]()
     while left() > 0 and best.price > low * (1 + _FINE):
         budget = (hopeless + best.price) / 2
         fleet = roomiest(problem, columns.valuations, budget)
@@ -94,6 +98,11 @@ def _squeeze(
             low = budget
         found = None
         if fleet is not None and fleet not in tried:
+            reasons = refute(problem, fleet, lambda: left() > 0)
+            if reasons:
+                columns.valuations += reasons
+                tried.add(fleet)
+                continue
             attempt = _Span(left, left() * (1 - _ATTEMPT))
             found = refit(problem, best.batches, fleet, chance, attempt)
             tried.add(fleet)

@@ -1,5 +1,6 @@
 """Pods are exchanged until servers that seemed too few hold them all."""
 
+import math
 import random
 
 import pytest
@@ -12,7 +13,7 @@ pytest.importorskip("highspy")
 
 from hk3s_autoscaler.exact.columns import Columns
 from hk3s_autoscaler.exact.exchange import refit
-from hk3s_autoscaler.exact.fleets import cheapest, roomiest
+from hk3s_autoscaler.exact.fleets import raised, roomiest
 
 EACH = 10
 SIZES = ((6, 2), (4, 8), (5, 5), (3, 1), (7, 9))
@@ -90,7 +91,7 @@ def test_columns_bound_what_any_purchase_costs() -> None:
 def test_whole_servers_bound_no_lower_than_fractions_and_no_higher_than_a_purchase() -> None:
     found = attempt(PROBLEM, (25, 0))
     made = columns()
-    least = cheapest(PROBLEM, made.valuations)
+    least = raised(PROBLEM, made.valuations, math.inf, lambda: True)
 
     assert found is not None
     assert made.bound * 0.999 <= least <= packing(PROBLEM, found).price
