@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator, Coroutine
 import pytest
 
 from hk3s_kube.client import Kube
+from hk3s_kube.lease import LeaseElector
 from kube.fakes import FakeApi, FakeClock, kubeconfig
+from kube.leases import LeaseStore, MakeElector
 
 
 @pytest.fixture
@@ -48,3 +50,23 @@ async def background() -> AsyncIterator[Background]:
     for outcome in await asyncio.gather(*started.tasks, return_exceptions=True):
         if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
             raise outcome
+
+
+@pytest.fixture
+def store(api: FakeApi) -> LeaseStore:
+    return LeaseStore(api)
+
+
+@pytest.fixture
+def elector_for(kube: Kube, clock: FakeClock, store: LeaseStore) -> MakeElector:
+    def make(identity: str = "us", own_clock: FakeClock = clock) -> LeaseElector:
+        return LeaseElector(
+            kube,
+            namespace="hk3s-system",
+            name="hk3s-autoscaler",
+            identity=identity,
+            clock=own_clock,
+            chance=lambda: 0.5,
+        )
+
+    return make

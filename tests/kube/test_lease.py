@@ -1,107 +1,14 @@
+"""Who takes a Lease when, and from when on it may write."""
+
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
 from hk3s_kube.client import Kube
-from hk3s_kube.errors import NotLeader
 from hk3s_kube.lease import LeaseElector, LeaseTimes
 from kube.conftest import Background
-from kube.fakes import Answer, FakeApi, FakeClock, Json, Request, StoppedClock, status, until
-
-COLLECTION = "/apis/coordination.k8s.io/v1/namespaces/hk3s-system/leases"
-PATH = f"{COLLECTION}/hk3s-autoscaler"
-
-MakeElector = Callable[..., LeaseElector]
-
-
-class LeaseStore:
-    """One Lease behind the fake API, with compare-and-swap as the real one has."""
-
-    def __init__(self, api: FakeApi) -> None:
-        self.lease: Json | None = None
-        self.broken = False
-        self.version = 0
-        self.made = 0
-        for method, path in (("GET", PATH), ("PUT", PATH), ("POST", COLLECTION)):
-            api.routes[method, path] = self.answer
-
-    @property
-    def spec(self) -> Json:
-        assert self.lease is not None
-        spec: Json = self.lease["spec"]
-        return spec
-
-    def hold(self, holder: str, *, seconds: int = 15, transitions: int = 3) -> None:
-        """Write the Lease as another process would."""
-        self.store(
-            {
-                "metadata": {"name": "hk3s-autoscaler"},
-                "spec": {
-                    "holderIdentity": holder,
-                    "leaseDurationSeconds": seconds,
-                    "renewTime": f"renewal {self.version}",
-                    "leaseTransitions": transitions,
-                },
-            }
-        )
-
-    def store(self, lease: Json) -> Json:
-        self.version += 1
-        uid = lease["metadata"].get("uid") or f"uid-{self.made}"
-        metadata = {**lease["metadata"], "uid": uid, "resourceVersion": str(self.version)}
-        self.lease = {**lease, "metadata": metadata}
-        return self.lease
-
-    def answer(self, request: Request) -> Answer:
-        if self.broken:
-            return (503, status(503, "ServiceUnavailable"))
-        if request.method == "POST":
-            return self.create(request.body)
-        if self.lease is None:
-            return (404, status(404, "NotFound"))
-        return (200, self.lease) if request.method == "GET" else self.replace(request.body)
-
-    def create(self, lease: Json) -> Answer:
-        if self.lease is not None:
-            return (409, status(409, "AlreadyExists"))
-        self.made += 1
-        return (201, self.store(lease))
-
-    def replace(self, lease: Json) -> Answer:
-        assert self.lease is not None
-        known = self.lease["metadata"]["resourceVersion"]
-        if lease["metadata"]["resourceVersion"] != known:
-            return (409, status(409, "Conflict"))
-        return (200, self.store(lease))
-
-
-@pytest.fixture
-def store(api: FakeApi) -> LeaseStore:
-    return LeaseStore(api)
-
-
-@pytest.fixture
-def elector_for(kube: Kube, clock: FakeClock, store: LeaseStore) -> MakeElector:
-    def make(identity: str = "us", own_clock: FakeClock = clock) -> LeaseElector:
-        return LeaseElector(
-            kube,
-            namespace="hk3s-system",
-            name="hk3s-autoscaler",
-            identity=identity,
-            clock=own_clock,
-            chance=lambda: 0.5,
-        )
-
-    return make
-
-
-def may_write(elector: LeaseElector) -> bool:
-    try:
-        elector.check()
-    except NotLeader:
-        return False
-    return True
+from kube.fakes import FakeApi, FakeClock, StoppedClock, until
+from kube.leases import PATH, LeaseStore, MakeElector, may_write
 
 
 async def test_a_lease_that_nobody_ever_held_is_taken_and_used_at_once(
@@ -201,37 +108,6 @@ async def test_a_released_lease_is_taken_and_used_at_once(
     assert may_write(elector)
 
 
-async def test_a_paused_leader_cannot_pass_the_fence(
-    elector_for: MakeElector, clock: FakeClock
-) -> None:
-    elector = elector_for()
-    await elector._round()
-
-    clock.advance(12.9)
-    just_before = may_write(elector)
-    clock.advance(0.1)
-
-    assert just_before
-    assert not may_write(elector)
-    assert not elector.leading
-
-
-async def test_a_paused_leader_that_lost_waits_for_its_successor(
-    elector_for: MakeElector, store: LeaseStore, clock: FakeClock
-) -> None:
-    ours, theirs = elector_for("us"), elector_for("them")
-    await ours._round()
-    await theirs._round()
-    clock.advance(15.0)
-    await theirs._round()
-
-    before = may_write(ours)
-    await ours._round()
-
-    assert (before, ours.leading, theirs.leading) == (False, False, True)
-    assert ours.holder == "them"
-
-
 async def test_there_are_never_two_that_may_write(
     elector_for: MakeElector, store: LeaseStore, clock: FakeClock
 ) -> None:
@@ -248,120 +124,6 @@ async def test_there_are_never_two_that_may_write(
         clock.advance(5.0 if step % 7 == 0 else 2.0)
 
     assert writers
-
-
-async def test_failing_renewals_end_the_term_at_the_deadline(
-    elector_for: MakeElector, store: LeaseStore, clock: FakeClock
-) -> None:
-    elector = elector_for()
-    await elector._round()
-    store.broken = True
-
-    clock.advance(9.9)
-    await elector._round()
-    before = may_write(elector)
-    clock.advance(0.1)
-    await elector._round()
-
-    assert before
-    assert not may_write(elector)
-
-
-async def test_a_leader_that_recovers_before_anyone_took_over_goes_on(
-    elector_for: MakeElector, store: LeaseStore, clock: FakeClock
-) -> None:
-    elector = elector_for()
-    await elector._round()
-    store.broken = True
-    clock.advance(12.0)
-    await elector._round()
-    lost = not elector.leading
-    store.broken = False
-
-    await elector._round()
-
-    assert lost
-    assert may_write(elector)
-
-
-async def test_a_lease_that_was_deleted_under_its_leader_is_made_anew(
-    elector_for: MakeElector, store: LeaseStore
-) -> None:
-    elector = elector_for()
-    await elector._round()
-    store.lease = None
-
-    await elector._round()
-
-    assert may_write(elector)
-    assert store.spec["holderIdentity"] == "us"
-
-
-async def test_a_paused_leader_that_finds_no_lease_is_a_candidate_like_any_other(
-    elector_for: MakeElector, store: LeaseStore, clock: FakeClock
-) -> None:
-    """Somebody led while it was away, and may have calls on their way."""
-    ours, theirs = elector_for("us"), elector_for("them")
-    await ours._round()
-    await theirs._round()
-    clock.advance(15.0)
-    await theirs._round()
-    store.lease = None
-
-    await ours._round()
-    assert (store.lease, ours.leading) == (None, False)
-    await ours._round()
-
-    assert store.spec["holderIdentity"] == "us"
-    assert not may_write(ours)
-    for _ in range(22):
-        clock.advance(1.0)
-        await ours._round()
-        assert not may_write(ours)
-    clock.advance(1.0)
-    assert may_write(ours)
-
-
-async def test_a_lease_that_another_made_anew_ends_the_term(
-    elector_for: MakeElector, store: LeaseStore
-) -> None:
-    elector = elector_for()
-    await elector._round()
-    store.lease = None
-    store.hold("them")
-
-    await elector._round()
-
-    assert not elector.leading
-    assert elector.holder == "them"
-
-
-async def test_a_lease_that_vanished_under_another_may_still_be_theirs(
-    elector_for: MakeElector, store: LeaseStore
-) -> None:
-    store.hold("them")
-    elector = elector_for()
-    await elector._round()
-    store.lease = None
-
-    await elector._round()
-
-    assert elector.leading
-    assert not may_write(elector)
-
-
-async def test_an_edit_by_somebody_else_does_not_end_the_term(
-    elector_for: MakeElector, store: LeaseStore
-) -> None:
-    elector = elector_for()
-    await elector._round()
-    assert store.lease is not None
-    store.store({**store.lease, "metadata": {**store.lease["metadata"], "labels": {"a": "b"}}})
-
-    await elector._round()
-
-    assert may_write(elector)
-    assert store.lease["metadata"]["labels"] == {"a": "b"}
 
 
 async def test_a_lease_with_our_own_name_at_the_start_counts_as_anothers(
