@@ -98,7 +98,8 @@ class _Generation:
             [problem.limits[limit] for limit in self._limits],
         )
         for load in (*alone, *loads):
-            self._enter(load)
+            self._offer(load)
+        self._master.settle()
         self._centre = self.by_area()
 
     def by_area(self) -> list[float]:
@@ -143,7 +144,8 @@ class _Generation:
                 self._bound = candidate
                 self._centre, self._dues = [value / dearest for value in values], dues
             pivots = master.pivots
-            entered = sum([self._enter(load) for load in found])
+            entered = sum([self._offer(load) for load in found])
+            visits += master.settle()
             work -= visits + (master.pivots - pivots) * size * size // 12
             if self._bound >= master.price * (1 - _GAP):
                 return
@@ -184,7 +186,7 @@ class _Generation:
         found.sort(key=lambda load: -load[0])
         return [load for _, load in found], dearest, visits
 
-    def _enter(self, load: Load) -> bool:
+    def _offer(self, load: Load) -> bool:
         number, pattern = load
         kind = self._problem.kinds[number]
         entries = [(self._rows[i], float(n)) for i, n in pattern if i in self._rows]
@@ -192,7 +194,7 @@ class _Generation:
             if limit in self._limit_rows:
                 entries.append((self._limit_rows[limit], float(amount)))
         assert self._master is not None  # noqa: S101 - start() comes first
-        return self._master.enter(Column(load, kind.price, tuple(entries)))
+        return self._master.offer(Column(load, kind.price, tuple(entries)))
 
     def _alone(self) -> list[Load]:
         """For each class the server that holds it, and nothing else, at the lowest price a pod."""
@@ -239,10 +241,9 @@ def _area_values(problem: Problem, served: list[int], sacks: list[Knapsack]) -> 
         Column(n, kind.price, tuple((row, kind.room[d] / unit[d]) for row, d in enumerate(axes)))
         for n, kind in enumerate(kinds)
     ]
-    for _ in range(20):
-        entered = [slices.enter(column) for column in columns]
-        if not any(entered):
-            break
+    for column in columns:
+        slices.offer(column)
+    slices.settle()
     prices = {d: slices.values[row] / unit[d] for row, d in enumerate(axes)}
     values = [0.0] * len(problem.counts)
     for index in served:

@@ -1,7 +1,7 @@
 """A covering programme: mix columns in fractions to cover every row at the lowest price.
 
 Some rows must be covered, others are limits that the mix may not exceed. The revised simplex method
-with an explicit inverse, for tens of rows; columns come one at a time.
+with an explicit inverse, for tens of rows and hundreds of columns.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,11 @@ Name = TypeVar("Name")
 _TINY = 1e-9
 _NOISE = 1e-14
 _WORTHWHILE = 1e-7
+_ROUNDS = 20
+_AT_ONCE = 10
+"""Of the columns that would make a mix cheaper so many enter before all are looked at again."""
+_ENTRIES = 8
+"""So many are looked at in a microsecond."""
 
 
 class Column(NamedTuple, Generic[Name]):
@@ -22,7 +27,7 @@ class Column(NamedTuple, Generic[Name]):
 
 
 class Covering(Generic[Name]):
-    """The cheapest mix of the columns entered so far, and the value of covering a row.
+    """The cheapest mix of the columns at hand, and the value of covering a row.
 
     `wanted` are the rows to cover; not to cover one unit costs the row's `penalty`. The `limits`
     are the rows behind them; what a unit of a limit is worth is a value below zero.
@@ -35,6 +40,7 @@ class Covering(Generic[Name]):
         self.pivots = 0
         self._covered = len(wanted)
         self._wanted = [*map(float, wanted), *map(float, limits)]
+        self._columns: dict[Name, Column[Name]] = {}
         self._names: list[Name | None] = [None] * size
         self._inverse = [[float(row == column) for column in range(size)] for row in range(size)]
         self._amounts = list(self._wanted)
@@ -53,8 +59,30 @@ class Covering(Generic[Name]):
             if name is not None and amount > _TINY
         )
 
-    def enter(self, column: Column[Name]) -> bool:
-        """Take a column into the mix if that makes it cheaper."""
+    def offer(self, column: Column[Name]) -> bool:
+        """Have a column at hand from now on; whether that makes the mix cheaper."""
+        self._columns.setdefault(column.name, column)
+        return self._enter(column)
+
+    def settle(self) -> int:
+        """Mix the columns at hand anew: one that has left may be of use beside others.
+
+        Return the microseconds, more or less, that it took to look at them; pivots come on top.
+        """
+        work = 0
+        for _ in range(_ROUNDS):
+            useful = []
+            for column in self._columns.values():
+                worth = sum([n * self.values[row] for row, n in column.entries])
+                work += 1 + len(column.entries) // _ENTRIES
+                if worth > column.price * (1 + _WORTHWHILE):
+                    useful.append((worth / max(column.price, _TINY), column))
+            useful.sort(key=lambda rated: -rated[0])
+            if not sum([self._enter(column) for _, column in useful[:_AT_ONCE]]):
+                break
+        return work
+
+    def _enter(self, column: Column[Name]) -> bool:
         saving = -column.price
         for row, n in column.entries:
             saving += n * self.values[row]
