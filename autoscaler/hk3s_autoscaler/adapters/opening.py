@@ -38,11 +38,15 @@ class NodeOpening:
             async with gate:
                 return await self._invite(node, pod)
 
-        taken = await asyncio.gather(*(one(pod) for pod in pods))
+        # All end before the first failure is told: no call is on its way behind the caller's back.
+        taken = await asyncio.gather(*(one(pod) for pod in pods), return_exceptions=True)
+        failed = [answer for answer in taken if isinstance(answer, BaseException)]
+        if failed:
+            raise failed[0]
         notes = {labels.OPENING_SINCE: convert.rfc3339(since)}
         self._fence()
         answer = await self._kube.patch(_node_path(node), {"metadata": {"annotations": notes}})
-        return sum(taken), answer
+        return taken.count(True), answer
 
     async def open(self, node: str) -> Json:
         """Take the starting taint away and return the Node; one that is open stays as it is."""
