@@ -5,7 +5,8 @@ import pytest
 import pytest_asyncio
 
 from hk3s_lab.kubernetes.build import ensure_binary
-from holds.field import Field, field_of
+from holds.field import Field
+from holds.setting import field_of
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

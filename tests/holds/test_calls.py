@@ -9,6 +9,8 @@ from ipaddress import IPv4Network
 import pytest
 
 from autoscaler import fakes
+from autoscaler.fake_cloud import FakeBirths
+from autoscaler.fake_cluster import FakeCluster
 from hk3s_autoscaler.adapters.clock import SystemClock
 from hk3s_autoscaler.adapters.cloud import CloudSettings, HetznerCloud
 from hk3s_autoscaler.adapters.join_report import JoinReporter
@@ -30,7 +32,7 @@ from hk3s_lab.hetzner.emulator import Emulator
 from lab.hetzner.support import PUBLIC_KEY, TOKEN
 
 
-class Births(fakes.FakeBirths):
+class Births(FakeBirths):
     """Names as the fake's, labels as the product's."""
 
     def request(self, **values: object) -> ServerRequest:
@@ -56,7 +58,7 @@ class Project:
     cloud: HetznerCloud
     seen: list[str]
 
-    def daemon(self, clock: Clock, cluster: fakes.FakeCluster) -> Loop:
+    def daemon(self, clock: Clock, cluster: FakeCluster) -> Loop:
         kit = make_kit(
             cloud=self.cloud,
             cluster=cluster,
@@ -125,7 +127,7 @@ def a_pool() -> NodePool:
 async def test_a_server_costs_few_calls(project: Project, servers: int, budget: float) -> None:
     """From pending pods to the power-on of the last server, the decision's list included."""
     clock = LateClock()
-    cluster = fakes.FakeCluster(fakes.ManualClock())
+    cluster = FakeCluster(fakes.ManualClock())
     cluster._clock = clock  # type: ignore[assignment]
     cluster.add(a_pool())
     loop = project.daemon(clock, cluster)
@@ -152,7 +154,7 @@ async def test_a_server_costs_few_calls(project: Project, servers: int, budget: 
 
 async def test_an_idle_hour_costs_sixty_calls_at_most(project: Project) -> None:
     clock = fakes.ManualClock()
-    cluster = fakes.FakeCluster(clock)
+    cluster = FakeCluster(clock)
     cluster.add(a_pool())
     loop = project.daemon(clock, cluster)
     await loop.turn(Batch(closed_at=clock.monotonic()))

@@ -12,6 +12,8 @@ from typing import Any, Literal, TypeVar
 
 from autoscaler import fakes
 from autoscaler.daemon.world import World
+from autoscaler.fake_cloud import FakeCloud
+from autoscaler.fake_cluster import FakeCluster
 from hk3s_autoscaler.daemon.loop import Loop
 from hk3s_autoscaler.model.node import STARTING_TAINT, Server
 from hk3s_autoscaler.model.nodepool import Budget, Disruption
@@ -115,7 +117,7 @@ class Mortal:
         return call
 
 
-class Hetzner(fakes.FakeCloud):
+class Hetzner(FakeCloud):
     """Remembers what was ever bought, and what was still in use when it was deleted."""
 
     def __init__(self, clock: fakes.ManualClock, *offerings: Offering) -> None:
@@ -130,7 +132,7 @@ class Hetzner(fakes.FakeCloud):
         return server
 
 
-class Kubernetes(fakes.FakeCluster):
+class Kubernetes(FakeCluster):
     """Evicted pods take their time; tokens end; a deleted server's kubelet falls silent."""
 
     def __init__(self, clock: fakes.ManualClock) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from autoscaler import fakes
+from autoscaler.fake_cluster import FakeCluster
 from hk3s_autoscaler.daemon.events import Recorder
 from hk3s_autoscaler.ports import ObjectRef, Unavailable
 
@@ -12,7 +13,7 @@ ABOUT = ObjectRef(kind="NodePool", name="workers", uid="u")
 class World:
     def __init__(self) -> None:
         self.clock = fakes.ManualClock()
-        self.cluster = fakes.FakeCluster(self.clock)
+        self.cluster = FakeCluster(self.clock)
         self.recorder = Recorder(self.cluster, self.clock)
 
     def emit(self, message: str = "m") -> None:

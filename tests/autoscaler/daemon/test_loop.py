@@ -185,7 +185,7 @@ async def test_an_outage_is_remembered_by_the_next_process(world: World) -> None
 
 
 async def test_sigterm_lets_the_work_in_hand_end(world: World) -> None:
-    world.cloud.gate = asyncio.Event()
+    world.cloud.gate.clear()
     world.do(create())
     stop = asyncio.Event()
     task = asyncio.create_task(world.loop.run(stop))

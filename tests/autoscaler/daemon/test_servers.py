@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from autoscaler.fakes import FakeCloud, ManualClock, server
+from autoscaler.fake_cloud import FakeCloud
+from autoscaler.fakes import ManualClock, server
 from hk3s_autoscaler.daemon.servers import ServerBook
 from hk3s_autoscaler.ports import Unavailable
 

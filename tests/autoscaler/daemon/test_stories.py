@@ -55,7 +55,7 @@ async def test_pending_pods_become_ready_nodes_and_their_tokens_are_revoked(worl
 async def test_nothing_is_bought_twice_while_a_create_is_in_flight(world: World) -> None:
     world.cluster.add(fakes.pod("web-1", unschedulable=True))
     world.script = one_server_a_pending_pod
-    world.cloud.gate = asyncio.Event()
+    world.cloud.gate.clear()
 
     await world.turn()
     for _ in range(5):
@@ -74,7 +74,7 @@ async def test_nothing_is_bought_twice_while_a_create_is_in_flight(world: World)
 
 
 async def test_all_servers_of_a_batch_are_asked_for_at_once(world: World) -> None:
-    world.cloud.gate = asyncio.Event()
+    world.cloud.gate.clear()
     world.do(*(create() for _ in range(8)))
 
     await world.turn()

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from autoscaler import fakes
+from autoscaler.fake_cloud import FakeBirths, FakeCloud
+from autoscaler.fake_cluster import FakeCluster
 from hk3s_autoscaler.daemon.kit import Kit, make_kit
 from hk3s_autoscaler.daemon.log import Secrets
 from hk3s_autoscaler.daemon.loop import Loop
@@ -24,10 +26,10 @@ class World:
 
     def __init__(self, *offerings: Offering) -> None:
         self.clock = fakes.ManualClock()
-        self.cloud = fakes.FakeCloud(self.clock, *offerings)
-        self.cluster = fakes.FakeCluster(self.clock)
+        self.cloud = FakeCloud(self.clock, *offerings)
+        self.cluster = FakeCluster(self.clock)
         self.cluster.add(fakes.pool())
-        self.births = fakes.FakeBirths()
+        self.births = FakeBirths()
         self.script: Script = lambda _snapshot, _now: ()
         self.snapshots: list[Snapshot] = []
         self.kit: Kit
