@@ -106,9 +106,11 @@ class Machines:
 
     async def stop(self) -> None:
         """Cut the power of all machines, so that nothing is left running."""
-        for power in self._powers.values():
-            if power.switch is not None:
-                power.switch.cancel()
+        switches = [power.switch for power in self._powers.values() if power.switch is not None]
+        for switch in switches:
+            switch.cancel()
+        # One that is switching a machine off ends when that machine has: it is in nobody's hands.
+        await asyncio.gather(*switches, return_exceptions=True)
         await asyncio.gather(*(self._off(p, graceful=False) for p in self._powers.values()))
         self._powers.clear()
 
