@@ -43,10 +43,6 @@ class Offering:
         """`<server type>/<location>`, as statuses and logs write it."""
         return f"{self.server_type}/{self.location}"
 
-    def is_sold(self, now: datetime) -> bool:
-        """Return whether the type has not gone from this location for good."""
-        return self.unavailable_after is None or now < self.unavailable_after
-
 
 def offerings(server_types: Iterable[domain.ServerType]) -> tuple[Offering, ...]:
     """Return every offering, cheapest hour first, ties by type and location.

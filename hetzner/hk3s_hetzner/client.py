@@ -77,11 +77,6 @@ class Hetzner(Servers, Networks, Inventory):
         """Hetzner's own time at its last answer, to the second; None before the first."""
         return self._transport.server_time
 
-    @property
-    def redact(self) -> Callable[[str], str]:
-        """Masks the API token, and pieces of it, in a text."""
-        return self._transport.redactor.text
-
     async def wait(
         self,
         action_ids: Sequence[int],

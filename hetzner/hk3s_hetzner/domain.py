@@ -9,17 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-Resource = Literal[
-    "firewalls",
-    "load_balancers",
-    "networks",
-    "primary_ips",
-    "servers",
-    "ssh_keys",
-    "volumes",
-]
-"""The collections whose objects carry labels, by their path in the API."""
-
 ServerStatus = Literal[
     "running",
     "initializing",

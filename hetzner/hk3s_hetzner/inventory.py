@@ -90,9 +90,3 @@ class Inventory(Api):
     async def delete_load_balancer(self, load_balancer_id: int) -> tuple[int, ...]:
         """Delete a load balancer; return action ids (older APIs give none)."""
         return await self._delete("load_balancers", load_balancer_id)
-
-    async def update_labels(
-        self, resource: domain.Resource, object_id: int, labels: Mapping[str, str]
-    ) -> None:
-        """Replace the whole label map of an object."""
-        await self._transport.call("PUT", f"/{resource}/{object_id}", body={"labels": dict(labels)})

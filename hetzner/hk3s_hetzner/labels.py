@@ -116,11 +116,6 @@ def select_role(cluster: str, role: Role) -> str:
     return f"{CLUSTER}={cluster},{ROLE}={role}"
 
 
-def select_pool(cluster: str, pool: str) -> str:
-    """Return the selector of one pool's workers."""
-    return f"{select_role(cluster, 'worker')},{POOL}={pool}"
-
-
 def _checked(key: str, value: str) -> str:
     if not value or not is_value(value):
         raise ValueError(f"{value!r} is no value for the label {key}")

@@ -128,11 +128,6 @@ class Kube(Rest):
                 ) from error
             raise
 
-    async def server_version(self) -> str:
-        """Return the server's version, e.g. `v1.36.5+k3s1`."""
-        version: str = (await self.get("/version"))["gitVersion"]
-        return version
-
     async def _collection_of(self, manifest: Json) -> str:
         api_version, kind = manifest["apiVersion"], manifest["kind"]
         prefix = f"/api/{api_version}" if "/" not in api_version else f"/apis/{api_version}"

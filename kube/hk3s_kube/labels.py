@@ -13,9 +13,6 @@ REGION: Final = "topology.kubernetes.io/region"
 ZONE: Final = "topology.kubernetes.io/zone"
 INSTANCE_TYPE: Final = "node.kubernetes.io/instance-type"
 CONTROL_PLANE: Final = "node-role.kubernetes.io/control-plane"
-CSI_LOCATION: Final = "csi.hetzner.cloud/location"
-"""The topology key of Hetzner volumes: their PersistentVolumes require it."""
-PROVIDED_BY: Final = "instance.hetzner.cloud/provided-by"
 EXCLUDE_FROM_LOAD_BALANCERS: Final = "node.kubernetes.io/exclude-from-external-load-balancers"
 """Set before a drain, so that load balancers stop sending."""
 
@@ -35,20 +32,3 @@ SAFE_TO_EVICT_LOCAL_VOLUMES: Final = "cluster-autoscaler.kubernetes.io/safe-to-e
 SCALE_DOWN_DISABLED: Final = "cluster-autoscaler.kubernetes.io/scale-down-disabled"
 DAEMONSET_POD: Final = "cluster-autoscaler.kubernetes.io/daemonset-pod"
 MIRROR_POD: Final = "kubernetes.io/config.mirror"
-
-TAINT_UNSCHEDULABLE: Final = "node.kubernetes.io/unschedulable"
-TAINT_NOT_READY: Final = "node.kubernetes.io/not-ready"
-TAINT_UNREACHABLE: Final = "node.kubernetes.io/unreachable"
-TAINT_UNINITIALIZED: Final = "node.cloudprovider.kubernetes.io/uninitialized"
-"""On a new node until the cloud controller has initialized it."""
-TAINT_SHUTDOWN: Final = "node.cloudprovider.kubernetes.io/shutdown"
-
-EPHEMERAL_TAINTS: Final = frozenset(
-    {
-        TAINT_NOT_READY,
-        TAINT_UNREACHABLE,
-        TAINT_UNINITIALIZED,
-        "node.cilium.io/agent-not-ready",
-    }
-)
-"""Taints of a node that is only starting: they do not say who may run there."""

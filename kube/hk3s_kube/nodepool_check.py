@@ -82,16 +82,6 @@ def read_object(stored: NodePoolObject) -> NodePool:
     )
 
 
-def problems_of(spec: Mapping[str, Any]) -> tuple[Finding, ...]:
-    """Return the problems of a spec alone, as `cluster.yaml` holds it; paths start at the spec."""
-    try:
-        return tuple(
-            problem for rule in RULES for problem in rule(NodePoolSpec.model_validate(dict(spec)))
-        )
-    except ValidationError as error:
-        return schema.findings(error, NodePoolSpec, CODES, schema.usual)
-
-
 def counts_ordered(spec: NodePoolSpec) -> Iterator[Finding]:
     """Minima do not exceed maxima."""
     wanted = spec.requirements

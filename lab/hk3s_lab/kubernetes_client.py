@@ -309,21 +309,3 @@ def _refusal(status: int, text: str) -> ApiError:
         return ApiError(status, str(answer.get("reason", "")), str(answer.get("message", "")))
     except (ValueError, AttributeError):
         return ApiError(status, "", text.strip()[:300])
-
-
-async def wait_for_ready(client: KubernetesClient, clock: Clock, seconds: float) -> None:
-    """Wait until /readyz says ok.
-
-    Raises:
-        ApiUnreachable: it did not within `seconds`.
-    """
-    deadline = clock.monotonic() + seconds
-    while True:
-        try:
-            await client.get("/readyz")
-        except (ApiUnreachable, ApiError) as error:
-            if clock.monotonic() > deadline:
-                raise ApiUnreachable(f"not ready after {seconds:.0f} s") from error
-            await clock.sleep(0.1)
-        else:
-            return

@@ -245,14 +245,6 @@ async def test_load_balancers_are_found_by_network(api: Scripted, hetzner: Hetzn
     assert [(one.id, one.public_ipv4) for one in found] == [(1, None)]
 
 
-async def test_labels_are_replaced_as_a_whole(api: Scripted, hetzner: Hetzner) -> None:
-    api.expect("PUT", "/servers/42", json={"server": facts.server()})
-
-    await hetzner.update_labels("servers", 42, {"a": "b"})
-
-    assert api.bodies == [{"labels": {"a": "b"}}]
-
-
 async def test_the_fence_stops_a_write_before_it_leaves(api: Scripted) -> None:
     def closed() -> None:
         raise errors.FenceLost("not the leader")

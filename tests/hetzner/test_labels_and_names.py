@@ -66,11 +66,9 @@ def test_the_master_carries_half_of_the_ca_hash() -> None:
     assert labels.role_of({"hk3s.dev/role": "king"}) is None
 
 
-def test_selectors_name_cluster_role_and_pool() -> None:
+def test_selectors_name_cluster_and_role() -> None:
     assert labels.select_cluster("demo") == "hk3s.dev/cluster=demo"
-    assert labels.select_pool("demo", "a") == (
-        "hk3s.dev/cluster=demo,hk3s.dev/role=worker,hk3s.dev/pool=a"
-    )
+    assert labels.select_role("demo", "worker") == "hk3s.dev/cluster=demo,hk3s.dev/role=worker"
 
 
 def test_names_follow_their_role() -> None:

@@ -100,7 +100,7 @@ async def test_plain_http_where_tls_is_wanted_is_unreachable(api: FakeApi) -> No
 async def test_the_token_of_the_kubeconfig_is_sent(api: FakeApi, kube: Kube) -> None:
     api.routes["GET", "/version"] = (200, {"gitVersion": "v1.36.5+k3s1"})
 
-    assert await kube.server_version() == "v1.36.5+k3s1"
+    assert (await kube.get("/version"))["gitVersion"] == "v1.36.5+k3s1"
     assert api.requests[0].headers["Authorization"] == "Bearer bearer-of-tests"
 
 

@@ -10,7 +10,6 @@ from hk3s_kube import duration, nodepool, quantity
 from hk3s_kube.crd import crd
 from hk3s_kube.nodepool_check import (
     NodePoolInvalid,
-    problems_of,
     read,
     read_object,
 )
@@ -205,14 +204,6 @@ def test_a_pool_at_the_boundary_is_accepted(spec: dict[str, Any]) -> None:
     assert read(pool(**spec)).metadata.name == "workers"
 
 
-def test_a_spec_alone_has_paths_of_its_own() -> None:
-    assert [problem.key for problem in problems_of({"maxNodez": 3})] == ["maxNodes", "maxNodez"]
-    assert [problem.code for problem in problems_of({"maxNodes": 1, "minNodes": 2})] == [
-        "HK3S-E204"
-    ]
-    assert problems_of({"maxNodes": 1}) == ()
-
-
 def test_a_stored_object_is_read_with_its_status() -> None:
     status = nodepool.NodePoolStatus(
         nodes=2,
@@ -274,7 +265,8 @@ def test_the_definition_takes_what_the_models_take() -> None:
 def test_the_definition_and_the_models_refuse_the_same(spec: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"spec": spec}, schema())
-    assert problems_of(spec) != ()
+    with pytest.raises(NodePoolInvalid):
+        read({**pool(), "spec": spec})
 
 
 def test_the_defaults_of_the_definition_are_those_of_the_models() -> None:

@@ -59,11 +59,6 @@ class Trigger:
             self._poked = True
         self._news.set()
 
-    def poke(self) -> None:
-        """Ask for a turn soon."""
-        self._poked = True
-        self._news.set()
-
     async def wait(self, seconds: float) -> Batch:
         """Return when there is news whose batch is closed, or after that many seconds."""
         begun = self._clock.monotonic()

@@ -30,10 +30,8 @@ class ObjectMeta(Fields, frozen=True):
     labels: dict[str, str] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
     owner_references: tuple[OwnerReference, ...] = ()
-    finalizers: tuple[str, ...] = ()
     creation_timestamp: datetime | None = None
     deletion_timestamp: datetime | None = None
-    deletion_grace_period_seconds: int | None = None
 
 
 class KubeObject(Fields, frozen=True):
@@ -56,7 +54,6 @@ class Condition(Fields, frozen=True):
     reason: str = ""
     message: str = ""
     last_transition_time: datetime | None = None
-    last_heartbeat_time: datetime | None = None
 
 
 class Requirement(Fields, frozen=True):

@@ -1,6 +1,5 @@
 """Nodes and the pools that they come from."""
 
-from datetime import datetime
 from typing import Any
 
 from msgspec import field
@@ -14,7 +13,6 @@ class Taint(Fields, frozen=True):
     key: str
     effect: str
     value: str = ""
-    time_added: datetime | None = None
 
 
 class NodeSpec(Fields, frozen=True):
@@ -37,8 +35,6 @@ class NodeInfo(Fields, frozen=True):
 
     kubelet_version: str = ""
     architecture: str = ""
-    os_image: str = ""
-    system_uuid: str = field(default="", name="systemUUID")
 
 
 class AttachedVolume(Fields, frozen=True):

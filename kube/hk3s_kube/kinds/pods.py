@@ -16,7 +16,6 @@ class Toleration(Fields, frozen=True):
     operator: str = "Equal"
     value: str = ""
     effect: str = ""
-    toleration_seconds: int | None = None
 
 
 class ContainerPort(Fields, frozen=True):
@@ -88,7 +87,6 @@ class PodSpec(Fields, frozen=True):
     """What a pod needs; `node_name` is where it was bound."""
 
     node_name: str = ""
-    scheduler_name: str = ""
     node_selector: dict[str, str] = field(default_factory=dict)
     affinity: Affinity | None = None
     tolerations: tuple[Toleration, ...] = ()
@@ -98,8 +96,6 @@ class PodSpec(Fields, frozen=True):
     overhead: dict[str, str] = field(default_factory=dict)
     resources: Resources | None = None
     priority: int | None = None
-    priority_class_name: str = ""
-    preemption_policy: str = ""
     scheduling_gates: tuple[SchedulingGate, ...] = ()
     volumes: tuple[Volume, ...] = ()
     host_network: bool = False

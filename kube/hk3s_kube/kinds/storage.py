@@ -11,7 +11,6 @@ class ClaimSpec(Fields, frozen=True):
     storage_class_name: str | None = None
     volume_name: str = ""
     access_modes: tuple[str, ...] = ()
-    volume_mode: str = "Filesystem"
     resources: Resources = Resources()
 
 
@@ -32,7 +31,6 @@ class CsiSource(Fields, frozen=True):
     """A volume of a CSI driver."""
 
     driver: str
-    volume_handle: str
 
 
 class VolumeNodeAffinity(Fields, frozen=True):
@@ -87,18 +85,10 @@ class StorageClass(KubeObject, frozen=True):
     allowed_topologies: tuple[TopologyTerm, ...] = ()
 
 
-class VolumeAttachmentSource(Fields, frozen=True):
-    """The volume that is attached."""
-
-    persistent_volume_name: str | None = None
-
-
 class VolumeAttachmentSpec(Fields, frozen=True):
-    """Which volume is, or shall be, attached where."""
+    """Where a volume is, or shall be, attached."""
 
-    attacher: str
     node_name: str
-    source: VolumeAttachmentSource = VolumeAttachmentSource()
 
 
 class VolumeAttachmentStatus(Fields, frozen=True):

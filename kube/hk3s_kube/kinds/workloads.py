@@ -30,16 +30,12 @@ class DisruptionBudgetSpec(Fields, frozen=True):
     selector: LabelSelector | None = None
     min_available: int | str | None = None
     max_unavailable: int | str | None = None
-    unhealthy_pod_eviction_policy: str = ""
 
 
 class DisruptionBudgetStatus(Fields, frozen=True):
     """How many evictions are allowed now."""
 
     disruptions_allowed: int = 0
-    current_healthy: int = 0
-    desired_healthy: int = 0
-    expected_pods: int = 0
     observed_generation: int = 0
 
 

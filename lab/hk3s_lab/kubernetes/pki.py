@@ -107,11 +107,6 @@ def issue(
     )
 
 
-def kubelet_client(node: str) -> Subject:
-    """The identity under which a kubelet registers its Node."""
-    return Subject(common_name=f"system:node:{node}", organization="system:nodes", client=True)
-
-
 ADMIN = Subject(common_name="system:admin", organization="system:masters", client=True)
 APISERVER_TO_KUBELET = Subject(
     common_name="system:kube-apiserver", organization="system:masters", client=True

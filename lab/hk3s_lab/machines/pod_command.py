@@ -1,7 +1,7 @@
 """The command line and environment of a container that runs as a process of this machine."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -186,10 +186,3 @@ async def _value(
 def _resource(container: Mapping[str, Any], name: str) -> str:
     kind, _, resource = name.partition(".")
     return str(((container.get("resources") or {}).get(kind) or {}).get(resource, "0"))
-
-
-def process_containers(
-    pod: Mapping[str, Any], images: Mapping[str, tuple[str, ...]]
-) -> Sequence[Mapping[str, Any]]:
-    """Return the containers of a pod whose image is in the table."""
-    return [one for one in pod["spec"]["containers"] if image_name(one["image"]) in images]

@@ -11,9 +11,6 @@ from hk3s_lab.clock import Clock
 
 log = structlog.get_logger()
 
-NODE_STEPS = ("boot", "network", "ssh", "egress", "install", "join", "ready")
-BASTION_STEPS = ("boot", "network", "ssh", "nat", "ready")
-
 ERRORS: Mapping[str, frozenset[str]] = {
     "boot": frozenset({"bad-user-data"}),
     "network": frozenset({"no-private-nic", "no-lease", "no-route", "no-dns"}),

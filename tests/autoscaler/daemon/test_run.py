@@ -15,6 +15,8 @@ from hk3s_autoscaler.daemon import loop
 from hk3s_autoscaler.daemon.http import Binding, health_app, metrics_app
 from hk3s_autoscaler.daemon.run import Daemon, LeaseLost, run_until_signal
 from hk3s_autoscaler.ports import NotLeader
+from hk3s_hetzner.transport import WRITE_ATTEMPT_SECONDS
+from hk3s_kube.lease import LeaseTimes
 
 
 class Election:
@@ -129,6 +131,10 @@ async def test_a_leader_whose_calls_are_on_their_way_keeps_the_lease_until_it_en
 
     assert not process.election.released
     assert process.election.leading
+
+
+def test_a_new_leader_waits_out_every_call_to_hetzner_that_passed_the_last_ones_fence() -> None:
+    assert LeaseTimes().write >= WRITE_ATTEMPT_SECONDS
 
 
 async def test_a_lost_lease_ends_the_process(process: Process) -> None:

@@ -13,7 +13,6 @@ from lab.hetzner.direct import Direct
 from lab.hetzner.support import PUBLIC_KEY, Json, server_body
 
 LARGEST = 400
-IDS = ("id", "action_id")
 TABLES = {
     "servers": "servers",
     "networks": "networks",

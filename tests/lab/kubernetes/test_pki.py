@@ -57,7 +57,7 @@ def test_a_verifier_accepts_the_name_and_no_other() -> None:
 @pytest.mark.parametrize(
     ("subject", "client", "server"),
     [
-        pytest.param(pki.kubelet_client("w1"), True, False, id="kubelet"),
+        pytest.param(pki.ADMIN, True, False, id="client"),
         pytest.param(pki.serving("api", "localhost"), False, True, id="server"),
         pytest.param(pki.peer("etcd", "localhost"), True, True, id="peer"),
     ],
