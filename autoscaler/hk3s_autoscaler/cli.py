@@ -295,10 +295,10 @@ def _read_secret(path: Path, problems: list[str]) -> str:
     try:
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        problems.append(f"{path}: cannot be read ({type(error).__name__})")
+        problems.append(f"{path}: cannot be read ({type(error).__name__}); name a readable file")
         return ""
     if not text:
-        problems.append(f"{path}: is empty")
+        problems.append(f"{path}: is empty; write the secret into it, and nothing else")
     return text
 
 

@@ -43,7 +43,7 @@ async def test_a_private_server_has_an_address_a_route_names_and_egress(
     assert f"default via 10.4.0.1 dev {nic}" in routes
     assert f"{address}/32" in await cluster.run(name, f"ip -4 address show dev {nic}")
     assert "198.51.100.20" in await cluster.run(name, "getent ahostsv4 github.com")
-    await cluster.run(name, EGRESS)
+    await egress(cluster, name)
 
 
 @pytest.mark.parametrize("name", WORKERS)

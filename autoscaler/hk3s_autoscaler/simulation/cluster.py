@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, assert_never
 
 from hk3s_autoscaler.daemon.memory import Memory
 from hk3s_autoscaler.model.node import STARTING_TAINT, Node, Server
@@ -20,6 +20,7 @@ from hk3s_autoscaler.planning.actions import (
     DeleteNode,
     DeleteServer,
     DrainNode,
+    FinishServer,
     InvitePods,
     MarkReplacing,
     MarkUnneeded,
@@ -159,12 +160,7 @@ class Cluster:
     def _change_node(self, action: Action, now: datetime) -> None:
         match action:
             case DrainNode():
-                for key in action.pods:
-                    allowed = (b.disruptions_allowed for b in self._budgets() if key in b.pods)
-                    if all(allowed):
-                        self._evict(key, now)
-                    else:
-                        self.blocked += 1
+                self._drain(action, now)
             case DeleteNode():
                 self.nodes.pop(action.node, None)
             case MarkUnneeded():
@@ -185,6 +181,18 @@ class Cluster:
                 self._change(action.node, taints=kept)
             case UncordonNode():
                 self._change(action.node, **_IN_SERVICE)
+            case CreateServer() | FinishServer() | DeleteServer() | InvitePods():
+                pass  # not of a node, or put off; and no server here stops half-way
+            case _:
+                assert_never(action)
+
+    def _drain(self, action: DrainNode, now: datetime) -> None:
+        for key in action.pods:
+            allowed = (b.disruptions_allowed for b in self._budgets() if key in b.pods)
+            if all(allowed):
+                self._evict(key, now)
+            else:
+                self.blocked += 1
 
     def _create(self, action: CreateServer, now: datetime) -> None:
         """Buy the first offering that is there; those that are not are left alone for a while."""
