@@ -64,7 +64,8 @@ def with_storage(
 def _read(item: Mapping[str, Any], found: _Reading) -> None:
     match item.get("kind"):
         case "PersistentVolumeClaim":
-            _add_claim(found, convert_storage.claim(_as(objects.PersistentVolumeClaim, item)))
+            claim = _claim(item)
+            found.claims[claim.key] = claim
         case "PersistentVolume":
             volume = _as(objects.PersistentVolume, item)
             found.volumes.append(convert_storage.volume(volume))
@@ -73,7 +74,7 @@ def _read(item: Mapping[str, Any], found: _Reading) -> None:
             found.classes[made.name] = made
         case "StatefulSet":
             for pod, name, claim in _of_set(item):
-                _add_claim(found, claim)
+                found.claims[claim.key] = claim
                 found.of_pods.setdefault(pod, []).append((name, claim.key.name))
 
 
@@ -83,7 +84,7 @@ def _of_set(item: Mapping[str, Any]) -> Iterator[tuple[PodKey, str, Claim]]:
     namespace, name = str(meta.get("namespace") or "default"), str(meta.get("name") or "unnamed")
     replicas = spec.get("replicas", 1)
     for template in spec.get("volumeClaimTemplates") or ():
-        claim = convert_storage.claim(_as(objects.PersistentVolumeClaim, template))
+        claim = _claim(template)
         for number in range(replicas if isinstance(replicas, int) else 0):
             pod = f"{name}-{number}"
             key = PodKey(namespace, f"{claim.key.name}-{pod}")
@@ -98,8 +99,13 @@ def _as(kind: type[Made], item: Mapping[str, Any]) -> Made:
     return msgspec.convert({**item, "metadata": named}, kind)
 
 
-def _add_claim(found: _Reading, claim: Claim) -> None:
-    found.claims[claim.key] = replace(claim, storage_class=claim.storage_class or DEFAULT_CLASS)
+def _claim(item: Mapping[str, Any]) -> Claim:
+    """Read a claim; no class at all is the default, for an empty one no volume is made."""
+    stored = _as(objects.PersistentVolumeClaim, item)
+    made = convert_storage.claim(stored)
+    if stored.spec.storage_class_name is None:
+        return replace(made, storage_class=DEFAULT_CLASS)
+    return made
 
 
 def _with_own(pod: Pod, found: _Reading) -> Pod:
@@ -125,7 +131,7 @@ def _judged(pod: Pod, found: _Reading) -> Pod:
             missing.append(
                 f"claim {key} is bound to volume {claim.volume}, which is not in the file"
             )
-        elif not claim.volume and claim.storage_class not in found.classes:
+        elif not claim.volume and claim.storage_class not in ("", *found.classes):
             missing.append(
                 f"claim {key} is of StorageClass {claim.storage_class}, which is not in the file"
             )

@@ -138,3 +138,10 @@ def test_an_ephemeral_volume_brings_its_claim_along(tmp_path: Path) -> None:
 def test_a_claim_that_cannot_be_read_is_a_problem_of_the_file(tmp_path: Path) -> None:
     with pytest.raises(OfflineError, match="PersistentVolumeClaim shop/data"):
         answer(tmp_path, pod(), claim(accessModes="ReadWriteOnce"))
+
+
+def test_a_claim_that_wants_no_class_gets_no_volume_made(tmp_path: Path) -> None:
+    found = answer(tmp_path, pod(), claim(storageClassName=""))
+
+    assert found.servers == ()
+    assert "claim shop/data has no StorageClass" in found.unschedulable[0].message
