@@ -74,7 +74,8 @@ def _read(item: Mapping[str, Any], found: _Reading) -> None:
             found.classes[made.name] = made
         case "StatefulSet":
             for pod, name, claim in _of_set(item):
-                found.claims[claim.key] = claim
+                # The claim itself, where it is in the file, too, knows its volume.
+                found.claims.setdefault(claim.key, claim)
                 found.of_pods.setdefault(pod, []).append((name, claim.key.name))
 
 

@@ -107,21 +107,34 @@ def test_a_bound_volume_that_is_not_in_the_file_is_named(tmp_path: Path) -> None
     assert words.endswith("bound to volume pv-1, which is not in the file")
 
 
-def test_every_pod_of_a_stateful_set_has_a_volume_and_a_server_takes_sixteen(
-    tmp_path: Path,
-) -> None:
-    template = pod()
-    stateful = {
+def stateful_set(replicas: int) -> dict[str, Any]:
+    return {
         "kind": "StatefulSet",
         "metadata": {"name": "db", "namespace": "shop"},
         "spec": {
-            "replicas": 17,
-            "template": {"spec": {"containers": template["spec"]["containers"]}},
+            "replicas": replicas,
+            "template": {"spec": {"containers": pod()["spec"]["containers"]}},
             "volumeClaimTemplates": [claim()],
         },
     }
 
-    found = answer(tmp_path, stateful)
+
+@pytest.mark.parametrize("claim_first", [True, False])
+def test_a_pod_of_a_stateful_set_goes_where_its_volume_is(
+    tmp_path: Path, *, claim_first: bool
+) -> None:
+    bound = claim("data-db-0", volumeName="pv-1")
+    both = (bound, stateful_set(1)) if claim_first else (stateful_set(1), bound)
+
+    found = answer(tmp_path, *both, volume("hel1"))
+
+    assert [line.location for line in found.servers] == ["hel1"]
+
+
+def test_every_pod_of_a_stateful_set_has_a_volume_and_a_server_takes_sixteen(
+    tmp_path: Path,
+) -> None:
+    found = answer(tmp_path, stateful_set(17))
 
     assert found.unschedulable == ()
     assert max(line.pods for line in found.servers) <= 16
