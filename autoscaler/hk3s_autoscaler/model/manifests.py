@@ -96,7 +96,8 @@ def _opened(place: Place, document: object) -> Iterator[tuple[Place, object]]:
         yield place, document
         return
     kind = str(document.get("kind") or "")
-    if not kind.endswith("List"):
+    # An object of another kind may be called so, too: an AllowList, say.
+    if kind != "List" and not (kind.endswith("List") and "items" in document):
         yield replace(place, name=f"{kind} {_key(document)}" if kind else ""), document
         return
     items = document.get("items")

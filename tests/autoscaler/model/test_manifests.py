@@ -129,6 +129,12 @@ def test_lists_are_opened_and_pods_that_ended_or_belong_to_a_node_are_left_out()
     )
 
 
+def test_a_kind_that_only_ends_like_a_list_is_an_object() -> None:
+    workload = read("kind: AllowList\nmetadata: {name: a}\nspec: {ips: []}\n", NOW)
+
+    assert (workload.passed_over, workload.problems) == ((("AllowList", 1),), ())
+
+
 def test_items_of_a_typed_list_need_no_kind() -> None:
     text = json.dumps(
         {"kind": "PodList", "items": [{"metadata": {"name": "a"}, "spec": {"containers": []}}]}
