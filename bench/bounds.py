@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from hk3s_autoscaler.exact.columns import Columns, greedy
 from hk3s_autoscaler.exact.fleets import most_pods, raised
+from hk3s_autoscaler.exact.joint import refute
 from hk3s_autoscaler.exact.packer import ExactPacker
 from hk3s_autoscaler.exact.worker import solve
 from hk3s_autoscaler.model.pod import Pod
@@ -55,7 +56,11 @@ def least_price(
     columns.value(values, [due / _UNIT for due in relaxed.dues], relaxed.bound / _UNIT)
     columns.generate(_for(seconds))
     bound = columns.bound * _UNIT
-    return bound, max(bound, raised(problem, columns.valuations, math.inf, _for(seconds)))
+    loads, running = tuple(columns.loads), _for(seconds)
+    whole = raised(
+        problem, columns.valuations, math.inf, lambda fleet: refute(problem, fleet, loads, running)
+    )
+    return bound, max(bound, whole)
 
 
 def most_served(

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 import highspy
 import numpy as np
 
-from hk3s_autoscaler.exact.axes import refute
 from hk3s_autoscaler.exact.valuation import Valuation, solver
 from hk3s_autoscaler.planning.problem import Problem
 
@@ -29,12 +28,12 @@ def raised(
     problem: Problem,
     valuations: list[Valuation],
     below: float,
-    running: Callable[[], bool],
+    refute: Callable[[Fleet], Sequence[Valuation]],
 ) -> float:
     """Return a price that no whole servers undercut which serve all pods.
 
-    The cheapest fleet that the valuations allow is refuted if it can be, which adds a valuation,
-    and so on until one stands, or none is cheaper than `below`.
+    The cheapest fleet that the valuations allow is refuted if it can be, which adds valuations, and
+    so on until one stands, or none is cheaper than `below`.
     """
     low, tried = 0.0, set[Fleet]()
     while True:
@@ -43,7 +42,7 @@ def raised(
         if fleet is None or fleet in tried or low >= below:
             return low
         tried.add(fleet)
-        reasons = refute(problem, fleet, running)
+        reasons = refute(fleet)
         if not reasons:
             return low
         valuations += reasons

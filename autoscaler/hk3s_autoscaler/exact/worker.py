@@ -12,18 +12,18 @@ import json
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import highspy
 import numpy as np
 
-from hk3s_autoscaler.exact.axes import refute
 from hk3s_autoscaler.exact.columns import Columns, greedy
 from hk3s_autoscaler.exact.exchange import refit
 from hk3s_autoscaler.exact.fleets import Fleet, raised, roomiest
-from hk3s_autoscaler.exact.valuation import solver
+from hk3s_autoscaler.exact.joint import refute
+from hk3s_autoscaler.exact.valuation import Valuation, solver
 from hk3s_autoscaler.planning.cover import Batch, Packing
 from hk3s_autoscaler.planning.exact import Answer, Request, read_request, write_answer
 from hk3s_autoscaler.planning.packing import finish
@@ -38,6 +38,8 @@ _PROVING_UNTIL = 0.5
 _EXCHANGE_UNTIL = 0.9
 _ATTEMPT = 0.3
 """What part of the time that is left may be spent on one set of servers."""
+_REFUTATION = 0.15
+"""What part of it may be spent on showing that they are too few."""
 _FINE = 1e-4
 _MIP_GAP = 2e-4
 
@@ -60,14 +62,20 @@ def solve(request: Request, clock: Callable[[], float] = time.monotonic) -> Iter
     columns.value(worth, [due / unit for due in relaxed.dues], relaxed.bound / unit)
     columns.generate(lambda: left(_PRICING_UNTIL) > 0)
     bound = columns.bound * unit
-    floor = raised(problem, columns.valuations, best.price, lambda: left(_PROVING_UNTIL) > 0)
-    whole_bound = max(bound, floor)
+
+    def proved(until: float) -> float:
+        reasons = partial(_reasons, problem, columns, partial(left, until))
+        return max(bound, raised(problem, columns.valuations, best.price, reasons))
+
+    whole_bound = proved(_PROVING_UNTIL)
     yield Answer(packing=best, bound=bound, whole_bound=whole_bound)
     if not any(best.missed):
         until = partial(left, _EXCHANGE_UNTIL)
         for better in _squeeze(problem, best, columns, whole_bound, until):
             best = better
             yield Answer(packing=best, bound=bound, whole_bound=whole_bound)
+        whole_bound = max(whole_bound, proved(_EXCHANGE_UNTIL))
+        yield Answer(packing=best, bound=bound, whole_bound=whole_bound)
     if best.price > whole_bound * (1 + _FINE) or any(best.missed):
         mixed = finish(problem, _mix(problem, columns, left(1.0), best), columns.values, 0)
         best = min(best, mixed, key=Packing.rank)
@@ -85,6 +93,14 @@ class _Span:
         return self.left() > self.end
 
 
+def _reasons(
+    problem: Problem, columns: Columns, left: Callable[[], float], fleet: Fleet
+) -> Sequence[Valuation]:
+    """Look for reasons why a set of servers is too small, for a part of the time that is left."""
+    running = _Span(left, left() * (1 - _REFUTATION))
+    return refute(problem, fleet, tuple(columns.loads), running)
+
+
 def _squeeze(
     problem: Problem, best: Packing, columns: Columns, low: float, left: Callable[[], float]
 ) -> Iterator[Packing]:
@@ -98,8 +114,7 @@ def _squeeze(
             low = budget
         found = None
         if fleet is not None and fleet not in tried:
-            reasons = refute(problem, fleet, lambda: left() > 0)
-            if reasons:
+            if reasons := _reasons(problem, columns, left, fleet):
                 columns.valuations += reasons
                 tried.add(fleet)
                 continue

@@ -2,6 +2,9 @@
 
 import math
 import random
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import product
 
 import pytest
@@ -14,6 +17,8 @@ pytest.importorskip("highspy")
 
 from hk3s_autoscaler.exact.axes import refute
 from hk3s_autoscaler.exact.fleets import Fleet, cheapest, raised
+from hk3s_autoscaler.exact.joint import denies
+from hk3s_autoscaler.exact.joint import refute as refute_jointly
 from hk3s_autoscaler.exact.valuation import Valuation
 from hk3s_autoscaler.exact.worker import solve
 
@@ -29,6 +34,10 @@ def unbroken() -> bool:
     return True
 
 
+def reasons(problem: Problem, fleet: Fleet) -> Sequence[Valuation]:
+    return refute(problem, fleet, unbroken)
+
+
 def areas(problem: Problem) -> list[Valuation]:
     """The rooms themselves: all that is needed to begin with."""
     return [
@@ -38,12 +47,6 @@ def areas(problem: Problem) -> list[Valuation]:
         )
         for axis in range(2)
     ]
-
-
-def denies(valuation: Valuation, problem: Problem, fleet: Fleet) -> bool:
-    """Whether pods are worth more than so many servers can hold."""
-    worth = sum(v * n for v, n in zip(valuation.values, problem.counts, strict=True))
-    return worth > sum(m * n for m, n in zip(valuation.most, fleet, strict=True))
 
 
 def test_what_is_left_over_on_each_server_refutes_a_fleet_with_room_enough() -> None:
@@ -63,12 +66,27 @@ def test_out_of_time_nothing_is_refuted() -> None:
     assert refute(ROUND, (20, 0), lambda: False) == ()
 
 
+def test_two_resources_together_refute_what_each_alone_does_not() -> None:
+    tall, wide = (6, 6), (2, 2)
+    kind = Kind(room=(10, 10), price=100, classes=(0, 1))
+    problem = Problem(demands=(tall, wide), counts=(2, 4), kinds=(kind,))
+    lean = replace(problem, demands=((6, 1), (1, 6)), counts=(2, 2))
+
+    assert refute_jointly(problem, (2,), (), unbroken) == ()
+    assert refute_jointly(lean, (2,), (), unbroken) == ()
+    crossed = replace(problem, demands=((6, 5), (5, 6)), counts=(2, 2))
+    assert refute(crossed, (3,), unbroken) == ()
+    (reason,) = refute_jointly(crossed, (3,), (), unbroken)
+    assert denies(reason, crossed, (3,))
+    assert not denies(reason, crossed, (4,))
+
+
 def test_refuted_fleets_raise_the_price_that_none_undercuts() -> None:
     rooms_alone, fleet = cheapest(ROUND, areas(ROUND))
 
     assert rooms_alone <= 2_000
     assert fleet is not None
-    assert raised(ROUND, areas(ROUND), math.inf, unbroken) == 2_026
+    assert raised(ROUND, areas(ROUND), math.inf, partial(reasons, ROUND)) == 2_026
 
 
 def test_no_valuation_ever_denies_servers_that_do_hold_all_pods() -> None:
@@ -103,7 +121,12 @@ def test_no_valuation_ever_denies_servers_that_do_hold_all_pods() -> None:
             for reason in refute(problem, fleet, unbroken):
                 assert denies(reason, problem, fleet)
                 assert not denies(reason, problem, holding)
-        assert raised(problem, areas(problem), math.inf, unbroken) <= 100 * sum(holding)
+            for reason in refute_jointly(problem, fleet, (), unbroken):
+                assert denies(reason, problem, fleet)
+                assert not denies(reason, problem, holding)
+        assert raised(problem, areas(problem), math.inf, partial(reasons, problem)) <= 100 * sum(
+            holding
+        )
 
 
 def test_the_pass_ends_early_when_a_purchase_is_proved_to_be_the_cheapest() -> None:
