@@ -141,7 +141,7 @@ def _read_object(
 
 def _makes_pods(item: object) -> bool:
     kind = item.get("kind") if isinstance(item, Mapping) else None
-    return kind in ("Pod", "DaemonSet") or kind in _REPLICAS
+    return isinstance(kind, str) and (kind in ("Pod", "DaemonSet") or kind in _REPLICAS)
 
 
 def _not_counted(item: Json, priced: Collection[Identity]) -> str:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from hk3s_autoscaler.adapters import convert_storage
+from hk3s_autoscaler.model import shapes
 from hk3s_autoscaler.model.manifests import Place, Problem
 from hk3s_autoscaler.model.pod import Pod, PodKey
 from hk3s_autoscaler.model.volumes import HCLOUD_DRIVER, Claim, Storage, StorageClass, Volume
@@ -81,10 +82,10 @@ def _read(item: Mapping[str, Any], found: _Reading) -> None:
 
 def _of_set(item: Mapping[str, Any]) -> Iterator[tuple[PodKey, str, Claim]]:
     """For each pod of a StatefulSet and each of its templates: pod, volume and claim."""
-    meta, spec = item.get("metadata") or {}, item.get("spec") or {}
+    meta, spec = shapes.mapping(item, "metadata"), shapes.mapping(item, "spec")
     namespace, name = str(meta.get("namespace") or "default"), str(meta.get("name") or "unnamed")
     replicas = spec.get("replicas", 1)
-    for template in spec.get("volumeClaimTemplates") or ():
+    for template in shapes.objects(spec, "volumeClaimTemplates"):
         claim = _claim(template)
         for number in range(replicas if isinstance(replicas, int) else 0):
             pod = f"{name}-{number}"
