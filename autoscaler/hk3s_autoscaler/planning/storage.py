@@ -11,7 +11,7 @@ from hk3s_autoscaler.planning.claims import FIRST_GUESS, NOTHING_DEALT, Guess, d
 from hk3s_autoscaler.planning.supply import Offer
 from hk3s_autoscaler.planning.world import ENDED, World
 from hk3s_autoscaler.scheduling.place import Place
-from hk3s_autoscaler.scheduling.volumes import ATTACHABLE, Volumes, claims_of
+from hk3s_autoscaler.scheduling.volumes import ATTACHABLE, SHARED, Volumes, claims_of
 
 _UNLIMITED = 1 << 30
 
@@ -77,7 +77,9 @@ class Attachments:
         """The offers with what a new server attaches."""
         if not self._drivers:
             return self._sale
-        return tuple(replace(o, place=self._with(o.place, _of_new_server)) for o in self._sale)
+        return tuple(
+            replace(o, place=self._with(o.place, _of_new_server, frozenset())) for o in self._sale
+        )
 
     def _resolved(self, pod: Pod) -> Pod:
         """A pod that draws each of its unbound claims from all shelves with smaller volumes, too.
@@ -109,18 +111,31 @@ class Attachments:
         return tuple(self._slot(slot, limits.get(slot.name, {})) for slot in slots)
 
     def _slot(self, slot: Slot, limits: Mapping[str, int]) -> Slot:
-        used = self._volumes.attached(self._world.pods_on(slot.name))
+        pods = self._world.pods_on(slot.name)
+        used = self._volumes.attached(pods)
 
         def free(driver: str) -> int:
             return limits.get(driver, _of_new_server(driver)) - used[driver]
 
-        place = self._with(slot.place, free)
+        place = self._with(slot.place, free, frozenset(key for p in pods for key in claims_of(p)))
         shelves = ((shelf.resource, shelf.on(place)) for shelf in self._dealt.shelves)
         there = tuple(sorted((name, number) for name, number in shelves if number))
         return replace(slot, place=replace(place, room=place.room + Resources(extended=there)))
 
-    def _with(self, place: Place, free: Callable[[str], int]) -> Place:
-        extended = tuple((f"{ATTACHABLE}{driver}", free(driver)) for driver in self._drivers)
+    def _with(self, place: Place, free: Callable[[str], int], there: frozenset[PodKey]) -> Place:
+        """Add what a place still attaches, given the claims of the pods that run there."""
+
+        def number(name: str) -> int:
+            driver = name.removesuffix(SHARED)
+            left = free(driver) - sum(
+                shared.driver == driver and shared.claim not in there and shared.reaches(place)
+                for shared in self._dealt.together
+            )
+            if name == driver:
+                return left
+            return _UNLIMITED if left >= 0 else 0
+
+        extended = tuple((f"{ATTACHABLE}{name}", number(name)) for name in self._drivers)
         return replace(place, room=place.room + Resources(extended=extended))
 
 

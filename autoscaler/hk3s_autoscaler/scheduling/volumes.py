@@ -16,6 +16,9 @@ from hk3s_autoscaler.model.volumes import Claim, Storage, StorageClass, Volume
 ATTACHABLE = "attachable-volumes-csi-"
 """Prefix of the resource that stands for the volumes of a driver that a node takes."""
 
+SHARED = " (shared)"
+"""Suffix of the resource of pods whose volume, attached once for all of them, has a place kept."""
+
 ONE_POD = "ReadWriteOncePod"
 _Terms = tuple[NodeTerm, ...]
 
@@ -28,13 +31,15 @@ class _Unplaceable(Exception):
 class Choice:
     """What was decided ahead for one claim: where its volume will be, and who attaches it.
 
-    `only` is the one pod that may have it, `problem` why nobody can.
+    `only` is the one pod that may have it, `problem` why nobody can. `together`: its pods share one
+    attachment, for which every node in reach keeps a place.
     """
 
     terms: _Terms | None = None
     driver: str | None = None
     only: PodKey | None = None
     problem: str = ""
+    together: bool = False
 
 
 _UNDECIDED = Choice()
@@ -68,9 +73,25 @@ class Volumes:
         """Return a claim by its name."""
         return self._claims.get(key)
 
+    def volume(self, claim: Claim) -> Volume | None:
+        """Return the volume that a claim is bound to; `None`: not bound, or the volume is gone."""
+        return self._volumes.get(claim.volume)
+
     def storage_class(self, name: str) -> StorageClass | None:
         """Return a class by its name."""
         return self._classes.get(name)
+
+    def is_used(self, key: PodKey) -> bool:
+        """Whether a pod that runs has a claim."""
+        return key in self._in_use
+
+    def driver(self, claim: Claim) -> str:
+        """Name the driver that attaches a claim's volume; empty if it is none, or not known yet."""
+        volume = self.volume(claim)
+        if volume is not None:
+            return volume.driver
+        kind = self._classes.get(claim.storage_class)
+        return kind.provisioner if kind is not None and kind.makes_volumes else ""
 
     def resolved(self, pod: Pod) -> Pod:
         """Return a pod whose spec says itself what its volumes demand of a node.
@@ -84,7 +105,8 @@ class Volumes:
             for key in dict.fromkeys(claims_of(pod)):
                 allowed, driver = self._rule(key, pod)
                 terms = both(terms, allowed)
-                attached[driver] += 1
+                together = self.choices.get(key, _UNDECIDED).together
+                attached[driver and f"{driver}{SHARED if together else ''}"] += 1
         except _Unplaceable as problem:
             return replace(pod, spec=_with_problem(pod.spec, str(problem)))
         del attached[""]

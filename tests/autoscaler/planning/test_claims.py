@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import pytest
+
 from autoscaler.builders import CONFIG, CX23, NOW, elsewhere, node, pod, snapshot
 from hk3s_autoscaler.model.node import Node
 from hk3s_autoscaler.model.pod import Pod, PodKey
-from hk3s_autoscaler.model.relations import Relations, Spread
+from hk3s_autoscaler.model.relations import PodTerm, Relations, Spread
 from hk3s_autoscaler.model.selectors import LabelSelector, NodeTerm, Requirement
 from hk3s_autoscaler.model.volumes import Claim, Storage, StorageClass, Volume
 from hk3s_autoscaler.planning.scale_up import Growth, plan_scale_up
@@ -42,8 +44,9 @@ def plan(
     volumes: tuple[Volume, ...] = (),
     nodes: tuple[Node, ...] = (),
     locations: tuple[str, ...] = ("fsn1", "nbg1"),
+    limits: tuple[tuple[str, str, int], ...] = (),
 ) -> Growth:
-    storage = Storage(claims=claims, volumes=volumes, classes=(HCLOUD, LOCAL))
+    storage = Storage(claims=claims, volumes=volumes, classes=(HCLOUD, LOCAL), limits=limits)
     sold = [elsewhere(CX23, location) for location in locations]
     world = snapshot(pods=pods, nodes=nodes, offerings=sold, storage=storage)
     return plan_scale_up(World(snapshot=world, config=CONFIG, now=NOW), doomed=())
@@ -189,3 +192,138 @@ def test_a_volume_is_not_left_to_a_pod_whose_other_volume_is_elsewhere() -> None
     )
 
     assert served(growth) == {"b": "cx23/nbg1"}
+
+
+def test_a_claim_for_one_pod_is_not_reserved_for_one_that_finds_no_other_volume() -> None:
+    growth = plan(
+        claiming("a", "data", "large"),
+        claiming("b", "data", "small"),
+        claims=(
+            unbound("data", HCLOUD, modes=RWOP),
+            unbound("large", LOCAL, 5),
+            unbound("small", LOCAL, 1),
+        ),
+        volumes=(by_hand("v", "nbg1"),),
+    )
+
+    assert served(growth) == {"b": "cx23/nbg1"}
+
+
+NEAR_NOBODY = Relations(
+    affinity=(
+        PodTerm(
+            topology_key=ZONE,
+            selector=LabelSelector(requirements=(Requirement(key="no", operator="Exists"),)),
+            namespaces=("default",),
+        ),
+    )
+)
+
+
+def test_a_claim_for_one_pod_goes_to_another_if_the_first_is_not_served() -> None:
+    """What keeps the first one off is a rule about pods, which no place tells by itself."""
+    growth = plan(
+        claiming("a", "data", relations=NEAR_NOBODY),
+        claiming("b", "data"),
+        claims=(unbound("data", HCLOUD, modes=RWOP),),
+    )
+
+    assert list(served(growth)) == ["b"]
+
+
+def test_a_claim_leaves_a_large_volume_when_a_small_one_turns_out_to_be_free() -> None:
+    """`a` is thought to take the small one at first, but has no place."""
+    growth = plan(
+        claiming("a", "of-a", relations=NEAR_NOBODY),
+        claiming("b", "of-b"),
+        claiming("c", "of-c"),
+        claims=(unbound("of-a", LOCAL), unbound("of-b", LOCAL), unbound("of-c", LOCAL, 5)),
+        volumes=(by_hand("small", "nbg1"), replace(by_hand("large", "nbg1"), bytes=5)),
+    )
+
+    assert served(growth) == {"b": "cx23/nbg1", "c": "cx23/nbg1"}
+
+
+def attached(name: str, location: str) -> tuple[Claim, Volume]:
+    volume = Volume(
+        name=f"v-{name}",
+        terms=within(LOCATION, location),
+        storage_class="hcloud",
+        modes=RWO,
+        bytes=1,
+        driver="csi.hetzner.cloud",
+        claim=PodKey("default", name),
+    )
+    return replace(unbound(name, HCLOUD), volume=volume.name), volume
+
+
+def located(name: str, location: str) -> Node:
+    made = node(name=name)
+    return replace(made, labels=(*made.labels, (LOCATION, location)))
+
+
+@pytest.mark.parametrize(("limit", "fitting"), [(3, ["a", "b"]), (2, ["a"]), (1, [])])
+def test_a_volume_that_pods_share_is_attached_to_a_node_once(
+    limit: int, fitting: list[str]
+) -> None:
+    """Three volumes for two pods: one for both, and one for each."""
+    held = [attached(name, "fsn1") for name in ("shared", "of-a", "of-b")]
+    growth = plan(
+        claiming("a", "shared", "of-a"),
+        claiming("b", "shared", "of-b"),
+        claims=tuple(claim for claim, _ in held),
+        volumes=tuple(volume for _, volume in held),
+        nodes=(located("n-1", "fsn1"),),
+        locations=(),
+        limits=(("n-1", "csi.hetzner.cloud", limit),),
+    )
+
+    assert list(served(growth)) == fitting
+
+
+@pytest.mark.parametrize(("limit", "fitting"), [(1, ["a"]), (0, [])])
+def test_a_volume_of_a_pod_that_runs_there_takes_no_further_place(
+    limit: int, fitting: list[str]
+) -> None:
+    held, volume = attached("shared", "fsn1")
+    runs = replace(claiming("r", "shared"), node="n-1", phase="Running")
+    growth = plan(
+        *([runs] if limit else []),
+        claiming("a", "shared"),
+        claims=(held,),
+        volumes=(volume,),
+        nodes=(located("n-1", "fsn1"),),
+        locations=(),
+        limits=(("n-1", "csi.hetzner.cloud", limit),),
+    )
+
+    assert list(served(growth)) == fitting
+
+
+def test_a_full_node_attaches_no_volume_that_pods_share() -> None:
+    (mine, first), (ours, second) = attached("mine", "fsn1"), attached("ours", "fsn1")
+    growth = plan(
+        replace(claiming("r", "mine"), node="n-1", phase="Running"),
+        claiming("a", "ours"),
+        claiming("b", "ours"),
+        claims=(mine, ours),
+        volumes=(first, second),
+        nodes=(located("n-1", "fsn1"),),
+        locations=(),
+        limits=(("n-1", "csi.hetzner.cloud", 1),),
+    )
+
+    assert not served(growth)
+
+
+def test_a_shared_volume_may_be_made_on_a_node_that_says_no_location() -> None:
+    """kube-scheduler lets it; nodes of another kind have it only where they say one."""
+    growth = plan(
+        claiming("a", "data"),
+        claiming("b", "data"),
+        claims=(unbound("data", HCLOUD),),
+        nodes=(node(name="n-1"),),
+        locations=(),
+    )
+
+    assert served(growth) == {"a": "n-1", "b": "n-1"}
