@@ -126,7 +126,7 @@ def _sold(file: Path | None, reports: list[Report]) -> tuple[Offering, ...]:
             return _offerings_of(next(iter(values(text)), {}))
         except MalformedYaml as error:
             findings = (malformed(error, MALFORMED),)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
             wrong = Finding(
                 code=NO_CATALOGUE,
                 path=(),

@@ -11,6 +11,7 @@ import yaml
 
 from hk3s_autoscaler.offline.plan import Answer, plan_command_core, render_json, render_text
 from hk3s_autoscaler.offline.question import OfflineError, Question
+from hk3s_data.catalog import bundled
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 GIB = 1 << 30
@@ -228,6 +229,16 @@ def test_a_catalogue_of_ones_own_is_taken(question: Question, tmp_path: Path) ->
     assert [(line.server_type, line.micro_eur_per_hour) for line in answer.servers] == [
         ("my8", 500_000)
     ]
+
+
+def test_a_catalogue_with_a_price_that_is_no_number_is_refused(
+    question: Question, tmp_path: Path
+) -> None:
+    own = json.loads(json.dumps(bundled()))
+    own["server_types"][0]["prices"][0]["price_hourly"]["net"] = "cheap"
+
+    with pytest.raises(OfflineError, match="HK3S-E111"):
+        ask(replace(question, catalog=write(tmp_path, "c.json", json.dumps(own))))
 
 
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:

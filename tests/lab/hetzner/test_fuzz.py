@@ -41,7 +41,6 @@ WITH_BODY = [op for op in contract.operations().values() if op.method in ("POST"
 WITH_QUERY = [op for op in contract.operations().values() if op.method == "GET"]
 FUZZ = settings(
     max_examples=250,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

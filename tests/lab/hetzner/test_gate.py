@@ -208,9 +208,7 @@ PLAUSIBLE = st.sampled_from(
 BODIES = st.dictionaries(st.sampled_from(FIELDS), PLAUSIBLE | VALUES, max_size=6)
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_body_makes_the_emulator_fail(data: st.DataObject) -> None:
     """Whatever is posted wherever: an answer in the API's shape, never an error of our own."""

@@ -230,7 +230,6 @@ class Cloud(RuleBasedStateMachine):
 Cloud.TestCase.settings = settings(
     max_examples=60,
     stateful_step_count=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
 TestCloud = pytest.mark.timeout(120)(Cloud.TestCase)
