@@ -2,7 +2,6 @@
 
 from decimal import Decimal
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -232,4 +231,4 @@ Cloud.TestCase.settings = settings(
     stateful_step_count=40,
     suppress_health_check=[HealthCheck.too_slow],
 )
-TestCloud = pytest.mark.timeout(120)(Cloud.TestCase)
+TestCloud = Cloud.TestCase

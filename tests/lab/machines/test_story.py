@@ -19,7 +19,7 @@ from lab.machines.clusters import Cluster, Json, eventually, quick_lab
 SCRIPT = Path(__file__).parent / "process_pod.py"
 IMAGE = "registry.example/whoami"
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.timeout(600), pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
