@@ -4,10 +4,10 @@ import asyncio
 import os
 import sys
 import traceback
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 
 @asynccontextmanager
@@ -26,6 +26,19 @@ async def zygote(script: Path) -> AsyncIterator[asyncio.subprocess.Process]:
         assert process.stdin is not None
         process.stdin.close()
         await process.wait()
+
+
+def dress(order: Mapping[str, Any], program: str, outputs: Mapping[int, int]) -> None:
+    """Give this process the arguments and environment of an order, and nothing to read.
+
+    `outputs` are open files by the number that they shall have.
+    """
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for number, file in {0: nothing, **outputs}.items():
+        os.dup2(file, number)
+    sys.argv = [program, *order["argv"]]
 
 
 def end_with(main: Callable[[], object]) -> NoReturn:

@@ -8,30 +8,23 @@ import json
 import os
 import sys
 import time
-from typing import NoReturn
+from functools import partial
+from typing import Any
 from unittest import mock
 
-from forks import end_with
+from forks import dress, end_with
 from hk3s_bootstrap.cli import main
 
 SHORTER = 50.0
 """Divides the pauses between the SDK's own attempts: no test is about their length."""
 
 
-def become(order: dict[str, object]) -> NoReturn:
-    """Turn this process into the command."""
-    end_with(lambda: _run(order))
-
-
-def _run(order: dict[str, object]) -> None:
-    os.chdir(str(order["directory"]))
-    os.environ.clear()
-    os.environ.update(dict(order["environment"]))  # type: ignore[call-overload] # JSON
-    for number, name in ((1, "stdout"), (2, "stderr")):
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-        os.dup2(os.open(str(order[name]), flags, 0o600), number)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    sys.argv = ["hk3s-bootstrap", *order["argv"]]  # type: ignore[misc] # JSON
+def run(order: dict[str, Any]) -> None:
+    """Run the command as it is ordered."""
+    os.chdir(order["directory"])
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    logs = {n: os.open(order[name], flags, 0o600) for n, name in ((1, "stdout"), (2, "stderr"))}
+    dress(order, "hk3s-bootstrap", logs)
     main()
 
 
@@ -40,7 +33,7 @@ def serve() -> None:
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
-            become(json.loads(line))
+            end_with(partial(run, json.loads(line)))
         print(json.dumps({"pid": pid}), flush=True)  # noqa: T201 - the protocol
         _, status = os.waitpid(pid, 0)
         print(json.dumps({"status": status}), flush=True)  # noqa: T201 - the protocol

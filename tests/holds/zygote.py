@@ -11,29 +11,20 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any
 from unittest import mock
 
-from forks import end_with
+from forks import dress, end_with
 from hk3s_autoscaler.cli import main
 from hk3s_kube.lease import LeaseTimes
 
 PATIENT = partial(LeaseTimes, duration=120.0, renew_deadline=100.0, request=30.0)
 
 
-def become(order: dict[str, object]) -> NoReturn:
-    """Turn this process into the command."""
-    end_with(lambda: _run(order))
-
-
-def _run(order: dict[str, object]) -> None:
-    os.environ.clear()
-    os.environ.update(dict(order["environment"]))  # type: ignore[call-overload] # JSON
-    log = os.open(str(order["stderr"]), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for number, file in ((0, nothing), (1, log), (2, log)):
-        os.dup2(file, number)
-    sys.argv = ["hk3s-autoscaler", *order["argv"]]  # type: ignore[misc] # JSON
+def run(order: dict[str, Any]) -> None:
+    """Run the command as it is ordered."""
+    log = os.open(order["stderr"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    dress(order, "hk3s-autoscaler", {1: log, 2: log})
     if order["exec"]:
         program = str(Path(sys.executable).with_name("hk3s-autoscaler"))
         os.execv(program, [program, *sys.argv[1:]])  # noqa: S606 - no shell
@@ -50,7 +41,7 @@ def serve() -> None:
         else:
             answer = {"pid": os.fork()}
             if answer["pid"] == 0:
-                become(order)
+                end_with(partial(run, order))
         print(json.dumps(answer), flush=True)  # noqa: T201 - the protocol
 
 
