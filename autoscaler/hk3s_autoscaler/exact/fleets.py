@@ -22,13 +22,15 @@ _ENOUGH = 0.05
 
 Fleet = tuple[int, ...]
 """How many servers of each kind."""
+Refuted = Callable[[Fleet], Sequence[Valuation]]
+"""Valuations by which a fleet is too small, if any are found."""
 
 
 def raised(
     problem: Problem,
     valuations: list[Valuation],
     below: float,
-    refute: Callable[[Fleet], Sequence[Valuation]],
+    refute: Refuted,
 ) -> float:
     """Return a price that no whole servers undercut which serve all pods.
 

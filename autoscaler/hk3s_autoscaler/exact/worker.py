@@ -19,9 +19,10 @@ from functools import partial
 import highspy
 import numpy as np
 
+from hk3s_autoscaler.exact import axes
 from hk3s_autoscaler.exact.columns import Columns, greedy
 from hk3s_autoscaler.exact.exchange import refit
-from hk3s_autoscaler.exact.fleets import Fleet, raised, roomiest
+from hk3s_autoscaler.exact.fleets import Fleet, Refuted, raised, roomiest
 from hk3s_autoscaler.exact.joint import refute
 from hk3s_autoscaler.exact.valuation import Valuation, solver
 from hk3s_autoscaler.planning.cover import Batch, Packing
@@ -36,10 +37,11 @@ _MISSED = 5
 _PRICING_UNTIL = 0.3
 _PROVING_UNTIL = 0.5
 _EXCHANGE_UNTIL = 0.9
+_PROVING_AGAIN_UNTIL = 0.97
 _ATTEMPT = 0.3
 """What part of the time that is left may be spent on one set of servers."""
-_REFUTATION = 0.15
-"""What part of it may be spent on showing that they are too few."""
+_REFUTATION = 0.5
+"""What part of it may be spent on showing that they are too few, at the end."""
 _FINE = 1e-4
 _MIP_GAP = 2e-4
 
@@ -63,18 +65,19 @@ def solve(request: Request, clock: Callable[[], float] = time.monotonic) -> Iter
     columns.generate(lambda: left(_PRICING_UNTIL) > 0)
     bound = columns.bound * unit
 
-    def proved(until: float) -> float:
-        reasons = partial(_reasons, problem, columns, partial(left, until))
-        return max(bound, raised(problem, columns.valuations, best.price, reasons))
+    def proved(refuted: Refuted) -> float:
+        return max(bound, raised(problem, columns.valuations, best.price, refuted))
 
-    whole_bound = proved(_PROVING_UNTIL)
+    alone = partial(axes.refute, problem, running=lambda: left(_PROVING_UNTIL) > 0)
+    whole_bound = proved(alone)
     yield Answer(packing=best, bound=bound, whole_bound=whole_bound)
     if not any(best.missed):
         until = partial(left, _EXCHANGE_UNTIL)
         for better in _squeeze(problem, best, columns, whole_bound, until):
             best = better
             yield Answer(packing=best, bound=bound, whole_bound=whole_bound)
-        whole_bound = max(whole_bound, proved(_EXCHANGE_UNTIL))
+        jointly = partial(_reasons, problem, columns, partial(left, _PROVING_AGAIN_UNTIL))
+        whole_bound = max(whole_bound, proved(jointly))
         yield Answer(packing=best, bound=bound, whole_bound=whole_bound)
     if best.price > whole_bound * (1 + _FINE) or any(best.missed):
         mixed = finish(problem, _mix(problem, columns, left(1.0), best), columns.values, 0)
@@ -114,7 +117,7 @@ def _squeeze(
             low = budget
         found = None
         if fleet is not None and fleet not in tried:
-            if reasons := _reasons(problem, columns, left, fleet):
+            if reasons := axes.refute(problem, fleet, lambda: left() > 0):
                 columns.valuations += reasons
                 tried.add(fleet)
                 continue
