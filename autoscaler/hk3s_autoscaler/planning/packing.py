@@ -25,7 +25,7 @@ from hk3s_autoscaler.planning.repack import Improver
 from hk3s_autoscaler.planning.shortage import race_for_room, rebuild
 from hk3s_autoscaler.planning.tighten import simplified
 
-_RELAX_WORK = 100_000
+_RELAX_WORK = 200_000
 _DIVE_WORK = 12_000
 _DIVES = 12
 _AT_ONCE = 4
@@ -33,6 +33,8 @@ _MANY_CLASSES = 64
 """Beyond so many, classes are folded to find out what they are worth."""
 _FOLDED_WORK = 300_000
 _RACE_WORK = 100_000
+_CLOSE = 1.02
+"""What costs so little more than the bound is improved at once, and not raced against others."""
 _FAVOURITES = 8
 _IMPROVE_WORK = 1_000_000
 _TURNS = 6
@@ -143,8 +145,10 @@ def _guided(problem: Problem, share: int) -> tuple[Sequence[float], list[Packing
     loads = {(b.kind, b.pattern) for packing in found for b in packing.batches}
     relaxed = relax(problem, _RELAX_WORK // share, sorted(loads))
     found.append(_dive(problem, relaxed))
-    bought = Counter(kind for kind, _, _ in relaxed.columns)
-    found += _race(problem, relaxed.values, bought, _RACE_WORK // share)
+    close = relaxed.bound * _CLOSE
+    if not any(right_size(problem, p).price <= close and not any(p.missed) for p in found):
+        bought = Counter(kind for kind, _, _ in relaxed.columns)
+        found += _race(problem, relaxed.values, bought, _RACE_WORK // share)
     return relaxed.values, found
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
+from itertools import chain, islice
 
 from hk3s_autoscaler.model.pod import Pod, PodKey, PodSpec
 from hk3s_autoscaler.planning.actions import CreateServer
@@ -208,11 +208,11 @@ class _HandOut:
         for index, number in load:
             own = [k for k in expected if k in self._expected and self._class_of[k] == index]
             chosen = [self._expected.pop(key) for key in own[:number]]
-            while len(chosen) < number:
-                pod = next(self._pods[index])
+            others = list(islice(self._pods[index], number - len(chosen)))
+            for pod in others if self._expected else ():
                 self._expected.pop(pod.key, None)
-                chosen.append(pod)
             found += chosen
+            found += others
         return found
 
 

@@ -141,6 +141,18 @@ def test_no_packing_is_cheaper_than_the_bound(problem: Problem) -> None:
     assert limited <= packing.price * (1 + 1e-9)
 
 
+@settings(max_examples=60, deadline=None)
+@given(problems())
+def test_a_mix_is_no_dearer_than_a_purchase_of_loads_that_are_at_hand(problem: Problem) -> None:
+    packing = pack(problem)
+    served = tuple(n - m for n, m in zip(problem.counts, packing.missed, strict=True))
+    loads = [(batch.kind, batch.pattern) for batch in packing.batches]
+
+    mix = relax(replace(problem, counts=served), WORK, loads)
+
+    assert mix.price <= packing.price * (1 + 1e-6)
+
+
 @settings(max_examples=50, deadline=None)
 @given(problems())
 def test_the_same_problem_has_the_same_answer(problem: Problem) -> None:
