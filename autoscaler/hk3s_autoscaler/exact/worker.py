@@ -80,7 +80,7 @@ def solve(request: Request, clock: Callable[[], float] = time.monotonic) -> Iter
         whole_bound = max(whole_bound, proved(jointly))
         yield Answer(packing=best, bound=bound, whole_bound=whole_bound)
     if best.price > whole_bound * (1 + _FINE) or any(best.missed):
-        mixed = finish(problem, _mix(problem, columns, left(1.0), best), columns.values, 0)
+        mixed = finish(problem, _mix(problem, columns, left(1.0), best), columns.values)
         best = min(best, mixed, key=Packing.rank)
         yield Answer(packing=best, bound=bound, whole_bound=whole_bound)
 
@@ -125,7 +125,7 @@ def _squeeze(
             found = refit(problem, best.batches, fleet, chance, attempt)
             tried.add(fleet)
         if found is not None:
-            best = min(best, finish(problem, found, columns.values, 0), key=Packing.rank)
+            best = min(best, finish(problem, found, columns.values), key=Packing.rank)
             yield best
         else:
             hopeless = budget

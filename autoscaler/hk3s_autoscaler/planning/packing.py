@@ -22,14 +22,14 @@ from hk3s_autoscaler.planning.folding import Part, folded, ladder, parts
 from hk3s_autoscaler.planning.problem import Pattern, Problem
 from hk3s_autoscaler.planning.relaxation import Load, Relaxation, area_values, relax
 from hk3s_autoscaler.planning.repack import Improver
-from hk3s_autoscaler.planning.shortage import race_for_room, rebuild
+from hk3s_autoscaler.planning.shortage import outgrow, race_for_room, rebuild
 from hk3s_autoscaler.planning.tighten import simplified
 
 _RELAX_WORK = 200_000
 _DIVE_WORK = 12_000
 _DIVES = 12
 _AT_ONCE = 4
-_MANY_CLASSES = 64
+_MANY_CLASSES = 100
 """Beyond so many, classes are folded to find out what they are worth."""
 _FOLDED_WORK = 300_000
 _RACE_WORK = 100_000
@@ -38,7 +38,6 @@ _CLOSE = 1.02
 _FAVOURITES = 8
 _IMPROVE_WORK = 1_000_000
 _TURNS = 6
-_DEEP_TURNS = 20
 _SIZES = (4, 6, 9, 12)
 """How many servers are taken out at once."""
 _WHOLE = 1e-6
@@ -82,17 +81,14 @@ def greedy_loads(problem: Problem, values: Sequence[float], rule: Rule) -> list[
     return [(batch.kind, batch.pattern) for batch in cover.batches]
 
 
-def finish(
-    problem: Problem, batches: Iterable[Batch], values: Sequence[float], work: int
-) -> Packing:
-    """Make a purchase of loads that may hold more pods than there are, and improve it."""
+def finish(problem: Problem, batches: Iterable[Batch], values: Sequence[float]) -> Packing:
+    """Make a purchase of loads that may hold more pods than there are, or too few."""
     cover = Cover(problem, values, RULES, problem.counts, 0)
     for batch in batches:
         for _ in range(batch.number):
             cover.buy(batch.kind, cover.trim(batch.pattern), 1)
     cover.run(range(len(problem.kinds)))
-    found = right_size(problem, cover.packing())
-    return found if any(found.missed) else _improve(problem, values, found, work, _DEEP_TURNS)
+    return right_size(problem, cover.packing())
 
 
 def _pack(problem: Problem) -> Packing:
@@ -127,17 +123,18 @@ def _join(problem: Problem, apart: Sequence[Part], found: Sequence[Packing]) -> 
 
 def _solve(problem: Problem, share: int) -> Packing:
     """Race covers, polish and improve the best; `share` divides the work."""
-    values, found = _guided(problem, share)
+    values, dues, found = _guided(problem, share)
     if any(sum(packing.missed) for packing in found):
-        found += race_for_room(problem, values)
+        nearest = min((p for p in found if any(p.missed)), key=Packing.rank)
+        found += (*race_for_room(problem, values), outgrow(problem, values, nearest))
     best = min((right_size(problem, packing) for packing in found), key=Packing.rank)
     if any(best.missed):
         return rebuild(problem, values, best)
-    return _improve(problem, values, best, _IMPROVE_WORK // share, _TURNS)
+    return _improve(problem, (values, dues), best, _IMPROVE_WORK // share)
 
 
-def _guided(problem: Problem, share: int) -> tuple[Sequence[float], list[Packing]]:
-    """What pods are worth by a relaxation, and covers that go by it."""
+def _guided(problem: Problem, share: int) -> tuple[Sequence[float], Sequence[float], list[Packing]]:
+    """What pods and limits are worth by a relaxation, and covers that go by it."""
     if len(problem.counts) > _MANY_CLASSES:
         return _guided_by_folded(problem, share)
     rough = relax(problem, 1)
@@ -149,20 +146,23 @@ def _guided(problem: Problem, share: int) -> tuple[Sequence[float], list[Packing
     if not any(right_size(problem, p).price <= close and not any(p.missed) for p in found):
         bought = Counter(kind for kind, _, _ in relaxed.columns)
         found += _race(problem, relaxed.values, bought, _RACE_WORK // share)
-    return relaxed.values, found
+    return relaxed.values, relaxed.dues, found
 
 
-def _guided_by_folded(problem: Problem, share: int) -> tuple[Sequence[float], list[Packing]]:
+def _guided_by_folded(
+    problem: Problem, share: int
+) -> tuple[Sequence[float], Sequence[float], list[Packing]]:
     """Very many classes: relax what they have in common, and buy that with what is at hand."""
     fold = folded(problem)
     small = fold.problem
     worth = area_values(small)
+    dues: Sequence[float] = [0.0] * len(problem.limits)
     mix: tuple[tuple[int, Pattern, float], ...] = ()
     if len(small.counts) <= _MANY_CLASSES:
         rough = relax(small, 1).values
         loads = {load for rule in RULES[:2] for load in greedy_loads(small, rough, rule)}
         relaxed = relax(small, _FOLDED_WORK // share, sorted(loads))
-        worth, mix = relaxed.values, relaxed.columns
+        worth, mix, dues = relaxed.values, relaxed.columns, relaxed.dues
     values = [worth[number] for number in fold.which]
     cover = Cover(problem, values, RULES[:2], problem.counts, 0)
     for kind, pattern, amount in sorted(mix, key=lambda column: (-column[2], column[:2])):
@@ -172,19 +172,23 @@ def _guided_by_folded(problem: Problem, share: int) -> tuple[Sequence[float], li
     for kind, _, _ in mix:
         amounts[fold.kinds[kind][0]] += 1
     race = _race(problem, values, amounts, _RACE_WORK // share)
-    return values, [cover.packing(), *race]
+    return values, dues, [cover.packing(), *race]
 
 
 def _improve(
-    problem: Problem, values: Sequence[float], packing: Packing, work: int, turns: int
+    problem: Problem,
+    worth: tuple[Sequence[float], Sequence[float]],
+    packing: Packing,
+    work: int,
 ) -> Packing:
+    """Exchange servers; `worth` is that of the classes and of the limits."""
     left = list(problem.limits)
     servers: Counter[Load] = Counter()
     for batch in packing.batches:
         servers[batch.kind, batch.pattern] += batch.number
         for limit, amount in problem.kinds[batch.kind].uses:
             left[limit] -= amount * batch.number
-    improver = Improver(problem, values, servers, left, work, turns)
+    improver = Improver(problem, *worth, servers, left, work, _TURNS)
     improver.run(_SIZES)
     batches = tuple(Batch(kind, pattern, n) for (kind, pattern), n in improver.servers.items())
     price = sum(problem.kinds[batch.kind].price * batch.number for batch in batches)

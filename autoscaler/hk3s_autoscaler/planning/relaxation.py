@@ -41,8 +41,8 @@ class Relaxation:
     bound: float
     values: tuple[float, ...]
     columns: tuple[tuple[int, Pattern, float], ...]
+    dues: tuple[float, ...]
     price: float = 0.0
-    dues: tuple[float, ...] = ()
 
 
 def relax(problem: Problem, work: int, loads: Iterable[Load] = ()) -> Relaxation:
@@ -54,7 +54,8 @@ def relax(problem: Problem, work: int, loads: Iterable[Load] = ()) -> Relaxation
     search = _Generation(problem)
     if not search.served:
         nothing = (0.0,) * len(problem.counts)
-        return Relaxation(bound=0.0, values=nothing, columns=())
+        free = (0.0,) * len(problem.limits)
+        return Relaxation(bound=0.0, values=nothing, columns=(), dues=free)
     search.start(loads)
     search.run(work)
     return search.result()

@@ -24,11 +24,13 @@ _URGENT = 1.5
 class Improver:
     """Servers under improvement; `work` is what may still be spent, about a microsecond a unit.
 
-    `turns`: how often a set of servers is filled before it is given up.
+    No load is worth more by the `values` than its server costs with what the limits that it takes
+    of are worth: their `dues`. `turns`: how often a set is filled before it is given up.
     """
 
     problem: Problem
     values: Sequence[float]
+    dues: Sequence[float]
     servers: Counter[Server]
     left: list[int]
     work: int
@@ -110,8 +112,8 @@ class Improver:
         """Sets of kinds below a price that hold in sum what the pods ask for."""
         wanted = self.problem.load(tuple(pods.items()))
         floor = sum([self.values[i] * n for i, n in pods.items()]) * (1 - 1e-6)
-        search = _Sets(self.problem, self.left, wanted, floor, price)
-        yield from search.extend(0, 0, (0,) * len(wanted), ())
+        search = _Sets(self.problem, self.left, wanted, floor, price, self.dues)
+        yield from search.extend(0, 0, 0.0, (0,) * len(wanted), ())
         self.work -= 4 * search.steps
 
     def _fill(self, kinds: Sequence[int], pods: Counter[int]) -> list[Server] | None:
@@ -156,8 +158,10 @@ class _Sets:
         wanted: Sequence[int],
         floor: float,
         price: int,
+        dues: Sequence[float],
     ) -> None:
         self._kinds = problem.kinds
+        self._tolls = [sum([dues[n] * amount for n, amount in k.uses]) for k in problem.kinds]
         self._left = left
         self._wanted = wanted
         self._floor = floor
@@ -175,13 +179,13 @@ class _Sets:
         self.steps = 0
 
     def extend(
-        self, at: int, spent: int, room: tuple[int, ...], taken: tuple[int, ...]
+        self, at: int, spent: int, toll: float, room: tuple[int, ...], taken: tuple[int, ...]
     ) -> Iterator[tuple[int, tuple[int, ...]]]:
         self.steps += 1
         if self.steps > _MOST_STEPS:
             return
         missing = [w - h for h, w in zip(room, self._wanted, strict=True)]
-        if spent >= self._floor and max(missing) <= 0:
+        if spent + toll >= self._floor and max(missing) <= 0:
             yield spent, taken
             return
         money = self._price - 1 - spent
@@ -193,7 +197,8 @@ class _Sets:
             if kind.price > money or not self._within(kind, taken):
                 continue
             more = tuple(h + r for h, r in zip(room, kind.room, strict=True))
-            yield from self.extend(place, spent + kind.price, more, (*taken, number))
+            tolls = toll + self._tolls[number]
+            yield from self.extend(place, spent + kind.price, tolls, more, (*taken, number))
 
     def _within(self, kind: Kind, taken: tuple[int, ...]) -> bool:
         for limit, amount in kind.uses:

@@ -1,14 +1,26 @@
 """Where limits bind: not every pod can be served by what is cheapest, so larger servers count."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from hk3s_autoscaler.planning.cover import Batch, Packing, covered, even_values, right_size
-from hk3s_autoscaler.planning.filling import RULES, by_density, by_match, by_size, by_value
-from hk3s_autoscaler.planning.problem import Problem
+from hk3s_autoscaler.planning.filling import (
+    RULES,
+    Filling,
+    by_density,
+    by_match,
+    by_size,
+    by_value,
+)
+from hk3s_autoscaler.planning.problem import Kind, Pattern, Problem, affordable
 
 _RUINED_SHARES = (2, 4, 8)
 _RUIN_ROUNDS = 6
+_NEARLY_ALL = 8
+"""Servers are outgrown if a purchase misses less than one of so many pods."""
+_GROWTHS = 20_000
+"""How many larger servers are looked at."""
 
 
 def race_for_room(problem: Problem, values: Sequence[float]) -> Iterable[Packing]:
@@ -17,6 +29,69 @@ def race_for_room(problem: Problem, values: Sequence[float]) -> Iterable[Packing
     for extra in (dearest // 8, dearest, 64 * dearest):
         yield covered(problem, values, RULES, problem.counts, extra=extra)
         yield covered(problem, [1.0] * len(problem.counts), RULES, problem.counts, extra=extra)
+
+
+def outgrow(problem: Problem, values: Sequence[float], packing: Packing) -> Packing:
+    """Find places for the few pods that a purchase misses: larger servers instead of some of it."""
+    if sum(packing.missed) * _NEARLY_ALL > sum(problem.counts):
+        return packing
+    servers: Counter[tuple[int, Pattern]] = Counter()
+    missed, left = list(packing.missed), list(problem.limits)
+    for batch in packing.batches:
+        servers[batch.kind, batch.pattern] += batch.number
+        _take(left, problem.kinds[batch.kind], batch.number)
+    tries = _GROWTHS
+    while any(missed) and tries > 0:
+        waiting = [(index, n) for index, n in enumerate(missed) if n]
+        best: tuple[float, tuple[int, Pattern], int, Pattern] | None = None
+        for server in servers:
+            for kind, more in _grown(problem, values, server, waiting, left):
+                tries -= 1
+                price = problem.kinds[kind].price - problem.kinds[server[0]].price
+                worth = sum(values[index] * n for index, n in more) / max(1, price)
+                if more and (best is None or worth > best[0]):
+                    best = worth, server, kind, more
+        if best is None:
+            break
+        _, server, kind, more = best
+        servers[server] -= 1
+        if not servers[server]:
+            del servers[server]
+        servers[kind, tuple(sorted((Counter(dict(server[1])) + Counter(dict(more))).items()))] += 1
+        _take(left, problem.kinds[server[0]], -1)
+        _take(left, problem.kinds[kind], 1)
+        for index, n in more:
+            missed[index] -= n
+    batches = tuple(Batch(kind, pattern, n) for (kind, pattern), n in servers.items())
+    price = sum(problem.kinds[batch.kind].price * batch.number for batch in batches)
+    return Packing(batches=batches, price=price, missed=tuple(missed))
+
+
+def _grown(
+    problem: Problem,
+    values: Sequence[float],
+    server: tuple[int, Pattern],
+    waiting: Sequence[tuple[int, int]],
+    left: Sequence[int],
+) -> Iterator[tuple[int, Pattern]]:
+    """Kinds that hold what a server holds within the limits, and what else of `waiting`."""
+    own, pattern = server
+    spare = list(left)
+    _take(spare, problem.kinds[own], -1)
+    load = problem.load(pattern)
+    for number, kind in enumerate(problem.kinds):
+        room = tuple(have - want for have, want in zip(kind.room, load, strict=True))
+        if any(want and have < 0 for have, want in zip(room, load, strict=True)):
+            continue
+        if affordable(kind, spare) and {index for index, _ in pattern} <= set(kind.classes):
+            ports = [port for index, _ in pattern for port in problem.ports_of(index)]
+            suited = [(index, n) for index, n in waiting if index in kind.classes]
+            yield number, by_size(Filling(problem, room, suited, values, ports, pattern))
+
+
+def _take(left: list[int], kind: Kind, number: int) -> None:
+    for limit, amount in kind.uses:
+        left[limit] -= amount * number
 
 
 def rebuild(problem: Problem, values: Sequence[float], best: Packing) -> Packing:
