@@ -19,8 +19,8 @@ _RUINED_SHARES = (2, 4, 8)
 _RUIN_ROUNDS = 6
 _NEARLY_ALL = 8
 """Servers are outgrown if a purchase misses less than one of so many pods."""
-_GROWTHS = 20_000
-"""How many larger servers are looked at."""
+_GROWTHS = 100_000
+"""How often a larger server is looked at, about."""
 
 
 def race_for_room(problem: Problem, values: Sequence[float]) -> Iterable[Packing]:
@@ -45,8 +45,8 @@ def outgrow(problem: Problem, values: Sequence[float], packing: Packing) -> Pack
         waiting = [(index, n) for index, n in enumerate(missed) if n]
         best: tuple[float, tuple[int, Pattern], int, Pattern] | None = None
         for server in servers:
+            tries -= len(problem.kinds)
             for kind, more in _grown(problem, values, server, waiting, left):
-                tries -= 1
                 price = problem.kinds[kind].price - problem.kinds[server[0]].price
                 worth = sum(values[index] * n for index, n in more) / max(1, price)
                 if more and (best is None or worth > best[0]):
@@ -79,12 +79,13 @@ def _grown(
     spare = list(left)
     _take(spare, problem.kinds[own], -1)
     load = problem.load(pattern)
+    held = {index for index, _ in pattern}
+    ports = [port for index in held for port in problem.ports_of(index)]
     for number, kind in enumerate(problem.kinds):
         room = tuple(have - want for have, want in zip(kind.room, load, strict=True))
         if any(want and have < 0 for have, want in zip(room, load, strict=True)):
             continue
-        if affordable(kind, spare) and {index for index, _ in pattern} <= set(kind.classes):
-            ports = [port for index, _ in pattern for port in problem.ports_of(index)]
+        if affordable(kind, spare) and held.issubset(kind.classes):
             suited = [(index, n) for index, n in waiting if index in kind.classes]
             yield number, by_size(Filling(problem, room, suited, values, ports, pattern))
 
